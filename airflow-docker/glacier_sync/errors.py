@@ -1,0 +1,38 @@
+"""The one exception tree.
+
+Every error that a person can meet is one of these. Its message is one line that
+says what was found, what was expected and what to do; ``cause`` holds the
+technical detail (an exception's text, a service's error code) for whoever
+repairs the machine.
+"""
+
+from __future__ import annotations
+
+
+class GlacierSyncError(Exception):
+    """The root of the tree; raised as one of its three branches."""
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, cause: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cause = cause
+
+
+class ConfigurationError(GlacierSyncError):
+    """Wrong use or configuration: nothing was changed, and trying again won't help."""
+
+    exit_status = 2
+
+
+class TransientError(GlacierSyncError):
+    """A listed cause that passes: no space, a service away. Try again later."""
+
+    exit_status = 3
+
+
+class PermanentError(GlacierSyncError):
+    """What trying again can't mend: an invalid bag, a failed audit, a different work."""
+
+    exit_status = 1

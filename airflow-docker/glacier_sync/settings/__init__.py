@@ -1,0 +1,6 @@
+"""Settings: the only place that reads the environment and the configuration files."""
+
+from glacier_sync.settings.environment import Settings, load_settings
+from glacier_sync.settings.intake import IntakeQueue, load_intake
+
+__all__ = ["IntakeQueue", "Settings", "load_intake", "load_settings"]

@@ -1,0 +1,152 @@
+"""The settings: one typed object, read from the environment, files and ``.env``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import DotEnvSettingsSource
+
+from glacier_sync.errors import ConfigurationError
+
+PREFIX = "GLACIER_SYNC_"
+
+_PROJECT = Path(__file__).resolve().parents[3]
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"expected a time zone's name such as America/New_York, found {name!r}") from None
+    return name
+
+
+_Folder = Annotated[Path, AfterValidator(_absolute)]
+
+
+def default_home() -> Path:
+    """Return the state folder: ``GLACIER_SYNC_HOME``, or the one below the user's home."""
+    return _absolute(Path(os.environ.get(f"{PREFIX}HOME") or "~/.local/state/glacier-sync"))
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, each as ``GLACIER_SYNC_<NAME>`` or ``…_<NAME>_FILE``.
+
+    Times are in the unit of the name, sizes in MiB (2**20 bytes). The
+    environment goes before ``<home>/.env``, both before the defaults. Get one
+    from ``load_settings``, which turns mistakes into one clear line.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    home: _Folder = Field(default_factory=default_home)
+    ledger_url: SecretStr = SecretStr("")
+    intake: _Folder = _PROJECT / "config" / "intake.yml"
+    data_dir: _Folder = Path()
+    archive_parent: _Folder = Path()
+    web_parent: str = ""
+    log_dir: _Folder = Path()
+    bin_dir: _Folder = _PROJECT / "bin"
+    site_config_dir: _Folder = _PROJECT / "config"
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = "America/New_York"
+    db_config: str = ""
+
+    max_objects_per_run: int = Field(10, ge=1)
+    sqs_wait_seconds: int = Field(20, ge=0, le=20)
+    workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, le=64)
+    max_downloads: int = Field(2, ge=1)
+    max_unbaggings: int = Field(1, ge=1)
+    max_syncs: int = Field(1, ge=1)
+    download_streams: int = Field(4, ge=1, le=64)
+    download_part_mib: int = Field(16, ge=1)
+    keep_free_mib: int = Field(256, ge=0)
+    lease_minutes: float = Field(15, gt=0)
+    max_unknown_errors: int = Field(3, ge=1)
+
+    schedule: str = "*/10 * * * *"
+    intake_retries: int = Field(5, ge=0)
+    intake_retry_seconds: float = Field(60, ge=0)
+    task_retries: int = Field(5, ge=0)
+    task_retry_seconds: float = Field(60, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _below_home(cls, values: dict[str, Any]) -> dict[str, Any]:
+        home = _absolute(Path(values.get("home") or default_home()))
+        below = {
+            "ledger_url": f"sqlite:///{home / 'ledger.sqlite'}",
+            "data_dir": home / "data",
+            "archive_parent": home / "archive" / "Archive",
+            "log_dir": home / "logs",
+        }
+        return {**below, **{name: value for name, value in values.items() if value not in ("", None)}}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put values in files (``*_FILE``) between the environment and ``.env``."""
+        dotenv = DotEnvSettingsSource(settings_cls, env_file=default_home() / ".env")
+        return init_settings, env_settings, _ValueFiles(settings_cls), dotenv
+
+    @property
+    def download_dir(self) -> Path:
+        """Where zips are downloaded to."""
+        return self.data_dir / "download"
+
+    @property
+    def work_dir(self) -> Path:
+        """Where bags are unpacked."""
+        return self.data_dir / "work"
+
+
+class _ValueFiles(PydanticBaseSettingsSource):
+    """Reads ``GLACIER_SYNC_<NAME>_FILE``: a file that holds the value, as Docker secrets do."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+        return (Path(path).read_text(encoding="utf-8").strip() if path else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, field in self.settings_cls.model_fields.items():
+            try:
+                value, _, _ = self.get_field_value(field, name)
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigurationError(
+                    f"{PREFIX}{name.upper()}_FILE names a file that can't be read ({error}); "
+                    "expected a file that holds the value"
+                ) from error
+            if value is not None:
+                values[name] = value
+        return values
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises ConfigurationError that names each variable that is wrong, what was
+    found and what is allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{str(detail['loc'][0]).upper()}: {detail['msg']}, found {detail['input']!r}"
+            for detail in error.errors()
+        )
+        raise ConfigurationError(f"settings: {problems}; correct it in the environment or in .env") from error

@@ -1,0 +1,110 @@
+"""``intake.yml``: the queues that restored objects are announced in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from glacier_sync.errors import ConfigurationError
+
+DEFAULT_EVENTS = ("ObjectRestore:Completed", "ObjectCreated:*")
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+@dataclass(frozen=True)
+class IntakeQueue:
+    """One queue: where it is, whose credentials read it, and what is wanted from it.
+
+    ``queue`` is a name or a URL; ``profile`` is None for boto3's default chain.
+    ``events`` are event names, ``*`` matching anything after it.
+    """
+
+    name: str
+    queue: str
+    region: str
+    profile: str | None
+    buckets: tuple[str, ...]
+    events: tuple[str, ...]
+    delete_rejected: bool
+
+
+class _QueueEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: _Text
+    queue: _Text
+    region: _Text
+    profile: _Text | None = None
+    buckets: list[_Text] = Field(min_length=1)
+    events: list[_Text] = Field(default=list(DEFAULT_EVENTS), min_length=1)
+    delete_rejected: bool = False
+
+
+class _IntakeFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    queues: list[_QueueEntry] = Field(min_length=1)
+
+
+def load_intake(path: Path) -> tuple[IntakeQueue, ...]:
+    """Read the queues of an ``intake.yml``.
+
+    Raises ConfigurationError, naming the file, the key and what is allowed, if
+    the file is missing, is no YAML, or says something that isn't understood.
+    """
+    entries = _validated(path, _parsed(path)).queues
+    names = [entry.name for entry in entries]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigurationError(f"{path}: the name {twice[0]!r} stands for two queues; give each queue its own")
+    return tuple(
+        IntakeQueue(
+            name=entry.name,
+            queue=entry.queue,
+            region=entry.region,
+            profile=entry.profile,
+            buckets=tuple(entry.buckets),
+            events=tuple(entry.events),
+            delete_rejected=entry.delete_rejected,
+        )
+        for entry in entries
+    )
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path} doesn't exist: expected the list of queues; write it, or set GLACIER_SYNC_INTAKE to where it is"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read: {error.strerror}; make it readable") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise ConfigurationError(f"{path} is no valid YAML: {where}; correct that line") from error
+
+
+def _validated(path: Path, content: Any) -> _IntakeFile:
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: expected a mapping with the key 'queues', found {type(content).__name__}")
+    try:
+        return _IntakeFile.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(_problem(dict(detail)) for detail in error.errors())
+        raise ConfigurationError(f"{path}: {problems}") from error
+
+
+def _problem(detail: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        model = _QueueEntry if "queues" in detail["loc"] else _IntakeFile
+        return f"unknown key {key!r} (allowed: {', '.join(model.model_fields)})"
+    if detail["type"] == "missing":
+        return f"the key {key!r} is missing"
+    return f"{key!r}: {detail['msg']}, found {detail['input']!r}"
