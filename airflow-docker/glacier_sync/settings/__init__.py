@@ -1,6 +1,6 @@
 """Settings: the only place that reads the environment and the configuration files."""
 
-from glacier_sync.settings.environment import Settings, load_settings
+from glacier_sync.settings.environment import Settings, inherited_variables, load_settings
 from glacier_sync.settings.intake import IntakeQueue, load_intake
 
-__all__ = ["IntakeQueue", "Settings", "load_intake", "load_settings"]
+__all__ = ["IntakeQueue", "Settings", "inherited_variables", "load_intake", "load_settings"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -36,6 +37,11 @@ _Folder = Annotated[Path, AfterValidator(_absolute)]
 def default_home() -> Path:
     """Return the state folder: ``GLACIER_SYNC_HOME``, or the one below the user's home."""
     return _absolute(Path(os.environ.get(f"{PREFIX}HOME") or "~/.local/state/glacier-sync"))
+
+
+def inherited_variables() -> Mapping[str, str]:
+    """Return this process's environment, for what is passed on to programs that it starts."""
+    return dict(os.environ)
 
 
 class Settings(BaseSettings):
@@ -73,6 +79,7 @@ class Settings(BaseSettings):
     max_unknown_errors: int = Field(3, ge=1)
 
     schedule: str = "*/10 * * * *"
+    max_active_runs: int = Field(4, ge=1)
     intake_retries: int = Field(5, ge=0)
     intake_retry_seconds: float = Field(60, ge=0)
     task_retries: int = Field(5, ge=0)

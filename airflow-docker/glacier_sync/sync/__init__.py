@@ -1,1 +1,17 @@
-"""."""
+"""The sync: what a site and a work want of it, and the bash that does it."""
+
+from glacier_sync.sync.environment import bash_environment
+from glacier_sync.sync.options import SiteOptionsError, SyncOptions, WorkOptionsError, load_options
+from glacier_sync.sync.script import WorkSync, failure_line, sync_script, work_log
+
+__all__ = [
+    "SiteOptionsError",
+    "SyncOptions",
+    "WorkOptionsError",
+    "WorkSync",
+    "bash_environment",
+    "failure_line",
+    "load_options",
+    "sync_script",
+    "work_log",
+]

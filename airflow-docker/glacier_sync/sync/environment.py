@@ -1,0 +1,83 @@
+"""The environment of the bash task: what ``syncOneWork.sh`` and a site's own scripts rely on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import pwd
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from glacier_sync import __version__
+from glacier_sync.settings import Settings
+
+# Not the keys themselves: a script's text is shown in logs and on pages.
+_AWS_VARIABLES = (
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_CA_BUNDLE",
+)
+_CREDENTIALS_FILE = "AWS_SHARED_CREDENTIALS_FILE"
+
+
+def bash_environment(settings: Settings, stamp: datetime, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a run's bash task.
+
+    ``stamp`` is the run's logical date (aware); it is written in the site's time
+    zone. Of ``inherited`` only what is known is taken over: Amazon's variables
+    that hold no secret, ``HOME``, ``DEBUG_SYNC``, and the versions of a site's
+    own ``log_dip`` and audit tool. Beside the names that sites know, it tells
+    the script ``archiveParent``, ``webParent`` and ``successWorkList``.
+    """
+    local = stamp.astimezone(ZoneInfo(settings.time_zone))
+    date, time = local.strftime("%Y-%m-%d"), local.strftime("%H.%M.%S")
+    sync_logs = settings.log_dir / "sync-logs" / date / f"{date}_{time}"
+    return {
+        "PATH": _path(settings),
+        "HOME": inherited.get("HOME") or str(settings.home),
+        "LANG": "C.UTF-8",
+        "TZ": settings.time_zone,
+        "hostName": platform.node(),
+        "userName": _user_name(),
+        "jobDateTime": f"{date}_{time}",
+        "jobDate": date,
+        "jobTime": time,
+        "syncLogDateTimeDir": str(sync_logs),
+        "syncLogDateTimeFile": str(sync_logs / f"sync-{date}_{time}.log"),
+        "syncLogTempDir": str(sync_logs / "tempFiles"),
+        "auditToolLogDateTimeDir": str(settings.log_dir / "audit-test-logs" / date / f"{date}_{time}"),
+        "logDipVersion": inherited.get("logDipVersion") or __version__,
+        "auditToolVersion": inherited.get("auditToolVersion") or __version__,
+        "DB_CONFIG": settings.db_config,
+        "DEBUG_SYNC": inherited.get("DEBUG_SYNC", ""),
+        "archiveParent": str(settings.archive_parent),
+        "webParent": settings.web_parent,
+        "successWorkList": str(sync_logs / "success-works.txt"),
+        **_aws(inherited),
+    }
+
+
+def _path(settings: Settings) -> str:
+    return ":".join([str(settings.bin_dir), str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"])
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _aws(inherited: Mapping[str, str]) -> dict[str, str]:
+    found = {name: inherited[name] for name in _AWS_VARIABLES if inherited.get(name)}
+    credentials = inherited.get(_CREDENTIALS_FILE)
+    if credentials and Path(credentials).is_file():
+        found[_CREDENTIALS_FILE] = credentials
+    return found

@@ -1,0 +1,103 @@
+"""The bash of one object's sync: every work by ``syncOneWork.sh``, and the result as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glacier_sync.sync.options import SyncOptions
+
+_LINE = "syncOneWork: "
+_TAIL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class WorkSync:
+    """What is to be done with one work; ``archive`` and ``web`` say whether it is copied there at all."""
+
+    path: Path
+    options: SyncOptions
+    archive: bool
+    web: bool
+
+
+def sync_script(works: Sequence[WorkSync], environment: Mapping[str, str], result: Mapping[str, Any]) -> str:
+    """Return a bash script that syncs works, each whether or not one before it failed.
+
+    ``environment`` is ``bash_environment``'s. The script ends with status 0; the
+    last line that it prints is ``result`` as a JSON document, with ``statuses``
+    added: the exit statuses of the works' syncs, in order.
+
+    The text is ASCII without ``{{``, ``{%`` and ``{#``, because Airflow renders a
+    bash task's command as a Jinja template before it runs it.
+    """
+    head = json.dumps({**result, "statuses": []}).removesuffix("]}")
+    lines = [
+        "set -uo pipefail",
+        *(f"export {name}={_quoted(value)}" for name, value in environment.items()),
+        'mkdir -p -- "$syncLogDateTimeDir" "$syncLogTempDir" "$auditToolLogDateTimeDir"',
+        "statuses=",
+        *(f'{_command(work)}\nstatuses="$statuses${{statuses:+, }}$?"' for work in works),
+        f"printf '%s%s]}}\\n' {_quoted(head)} \"$statuses\"",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def work_log(environment: Mapping[str, str], rid: str) -> Path:
+    """Return where ``syncOneWork.sh`` writes a work's log."""
+    name = Path(environment["syncLogDateTimeFile"]).name.removesuffix(".log")
+    return Path(environment["syncLogDateTimeDir"]) / f"{name}-{rid}.log"
+
+
+def failure_line(log_file: Path) -> str | None:
+    """Return the line in which the log's last sync tells which step failed and why.
+
+    None if it succeeded, was killed before it could tell, or left no log.
+    """
+    try:
+        with log_file.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "backslashreplace").splitlines()
+    except FileNotFoundError:
+        return None
+    last = next((line for line in reversed(lines) if line.startswith(_LINE)), "")
+    return last if ": FAILED: " in last else None
+
+
+def _command(work: WorkSync) -> str:
+    options = work.options
+    variables = {
+        "LOCAL_AUDIT_OPTIONS": " ".join(options.audit_pre),
+        "REPO_AUDIT_OPTIONS": " ".join(options.audit_post),
+        "NO_REFRESH_WEB": "" if options.update_web else "Yes",
+    }
+    words = [
+        "env",
+        *(f"{name}={_quoted(value)}" for name, value in variables.items()),
+        "syncOneWork.sh",
+        *(["-A", "-W"] if options.replace else []),
+        *(["-a", '"$archiveParent"'] if work.archive else []),
+        *(["-w", '"$webParent"'] if work.web else []),
+        *(["-s", '"$successWorkList"'] if work.archive or work.web else []),
+        "--",
+        _quoted(os.fspath(work.path)),
+    ]
+    return " ".join(words)
+
+
+def _quoted(text: str) -> str:
+    """Quote a text for bash, byte for byte, so that nothing but bash finds a meaning in it."""
+    if text.isascii() and text.isprintable() and not {"{", "}"}.intersection(text):
+        return shlex.quote(text)
+    return "$'" + "".join(_escaped(byte) for byte in os.fsencode(text)) + "'"
+
+
+def _escaped(byte: int) -> str:
+    character = chr(byte)
+    plain = byte < 128 and character.isprintable() and character not in "{}\\'"
+    return character if plain else f"\\x{byte:02x}"

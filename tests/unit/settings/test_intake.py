@@ -1,0 +1,77 @@
+"""intake.yml: what is read, and what a mistake is told."""
+
+from pathlib import Path
+
+import pytest
+
+from glacier_sync.errors import ConfigurationError
+from glacier_sync.settings import IntakeQueue, load_intake
+
+CONFIG = Path(__file__).parents[3] / "config"
+
+GOOD = """
+queues:
+  - name: nlm
+    queue: NlmReadyToIntake
+    region: ap-northeast-2
+    profile: ap_northeast
+    buckets: [glacier.staging.nlm.bdrc.org]
+"""
+
+
+def test_a_queue_is_read_with_its_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "intake.yml"
+    path.write_text(GOOD)
+    assert load_intake(path) == (
+        IntakeQueue(
+            name="nlm",
+            queue="NlmReadyToIntake",
+            region="ap-northeast-2",
+            profile="ap_northeast",
+            buckets=("glacier.staging.nlm.bdrc.org",),
+            events=("ObjectRestore:Completed", "ObjectCreated:*"),
+            delete_rejected=False,
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", ["intake.yml", "intake-production.yml"])
+def test_the_files_that_are_shipped_are_valid(name: str) -> None:
+    assert load_intake(CONFIG / name)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("queues: [", "no valid YAML"),
+        ("- a", "expected a mapping with the key 'queues', found list"),
+        ("", "expected a mapping with the key 'queues', found NoneType"),
+        ("queues: []", "'queues'"),
+        ("queus: []", "unknown key 'queus' (allowed: queues)"),
+        (GOOD.replace("region: ap-northeast-2", "regoin: x"), "unknown key 'queues.0.regoin' (allowed: name, queue"),
+        (GOOD.replace("    region: ap-northeast-2\n", ""), "the key 'queues.0.region' is missing"),
+        (GOOD.replace("name: nlm", "name: 7"), "'queues.0.name': Input should be a valid string, found 7"),
+        (GOOD.replace("[glacier.staging.nlm.bdrc.org]", "[]"), "'queues.0.buckets'"),
+        (GOOD + GOOD.replace("queues:\n", "").lstrip("\n"), "the name 'nlm' stands for two queues"),
+    ],
+)
+def test_a_mistake_is_told_with_file_and_key(tmp_path: Path, content: str, told: str) -> None:
+    path = tmp_path / "intake.yml"
+    path.write_text(content)
+    with pytest.raises(ConfigurationError) as caught:
+        load_intake(path)
+    assert str(caught.value).startswith(str(path))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="GLACIER_SYNC_INTAKE"):
+        load_intake(tmp_path / "intake.yml")
+
+
+def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "intake.yml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigurationError, match="no valid YAML"):
+        load_intake(path)
