@@ -1,1 +1,5 @@
-"""."""
+"""``glacier-sync``: the operator's command."""
+
+from glacier_sync.cli.app import main
+
+__all__ = ["main"]

@@ -1,1 +1,1 @@
-"""."""
+"""The demo: sample works through the whole main job, on this machine."""

@@ -1,1 +1,27 @@
-"""."""
+"""The ledger: which objects were restored, who has them in hand, and how far they have come."""
+
+from glacier_sync.ledger.errors import (
+    ClaimLostError,
+    LedgerConfigurationError,
+    LedgerUnavailableError,
+    PhaseOrderError,
+    UnknownObjectError,
+)
+from glacier_sync.ledger.facts import EventKind, LedgerEvent, LedgerObject, LedgerWork, Phase, Run, WorkFacts
+from glacier_sync.ledger.repository import Ledger
+
+__all__ = [
+    "ClaimLostError",
+    "EventKind",
+    "Ledger",
+    "LedgerConfigurationError",
+    "LedgerEvent",
+    "LedgerObject",
+    "LedgerUnavailableError",
+    "LedgerWork",
+    "Phase",
+    "PhaseOrderError",
+    "Run",
+    "UnknownObjectError",
+    "WorkFacts",
+]

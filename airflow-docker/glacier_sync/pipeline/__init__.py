@@ -1,1 +1,29 @@
-"""."""
+"""The stages in order: what each DAG task and each command calls."""
+
+from glacier_sync.ledger import Run
+from glacier_sync.pipeline.context import Context, opened
+from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater
+from glacier_sync.pipeline.tasks import (
+    debag_downloads,
+    download_from_messages,
+    get_restored_object_messages,
+    judge_sync,
+    plan_sync,
+)
+from glacier_sync.settings import load_settings
+
+__all__ = [
+    "Context",
+    "Done",
+    "Failed",
+    "Outcome",
+    "RetryLater",
+    "Run",
+    "debag_downloads",
+    "download_from_messages",
+    "get_restored_object_messages",
+    "judge_sync",
+    "load_settings",
+    "opened",
+    "plan_sync",
+]

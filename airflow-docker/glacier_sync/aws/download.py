@@ -1,0 +1,184 @@
+"""Downloads: several ranges at once, resumable, verified before the file gets its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from glacier_sync.aws.checksums import MD5, Checksum, can_compute, digest_of
+from glacier_sync.aws.errors import CorruptDownloadError
+from glacier_sync.aws.facts import ObjectFacts
+from glacier_sync.aws.layout import Span, plan, spans_of, uniform_sizes
+from glacier_sync.aws.partfile import PartFile, disk_errors, journal_path, part_path
+from glacier_sync.aws.ranges import Digests, RangeReader, hash_span
+from glacier_sync.aws.source import Source
+
+Progress = Callable[[int, int], None]
+
+_PROGRESS_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Download:
+    """A finished download.
+
+    ``verified`` names what its content was checked against, ``unverified``
+    what S3 states beside that and wasn't checked; ``reused`` is how many
+    bytes an earlier try had brought.
+    """
+
+    path: Path
+    verified: tuple[str, ...]
+    unverified: tuple[str, ...]
+    reused: int
+
+
+@dataclass(frozen=True)
+class _Content:
+    """How an object's content is checked: ``parts`` are where its parts are, if that is known."""
+
+    facts: ObjectFacts
+    parts: tuple[Span, ...]
+
+    @property
+    def checkable(self) -> tuple[Checksum, ...]:
+        return tuple(
+            checksum
+            for checksum in self.facts.checksums
+            if can_compute(checksum.algorithm) and (checksum.parts is None or self.parts)
+        )
+
+    def spans(self, checksum: Checksum) -> tuple[Span, ...]:
+        return (Span(0, self.facts.size),) if checksum.parts is None else self.parts
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    checked: tuple[Checksum, ...]
+    wrong: tuple[str, ...]
+
+
+def download(source: Source, to: Path, *, streams: int, range_size: int, progress: Progress | None = None) -> Download:
+    """Bring an object to ``to``; see ``ObjectStore.download``, which translates botocore's errors."""
+    facts = source.facts
+    report = progress or _silent
+    content = _Content(facts, _parts(source, streams))
+    with disk_errors(to):
+        if (verdict := _judge_existing(content, to)) is not None:
+            if not part_path(to).exists():
+                journal_path(to).unlink(missing_ok=True)
+            report(facts.size, facts.size)
+            return _result(to, facts, verdict, reused=facts.size)
+    identity = {
+        "bucket": facts.bucket,
+        "key": facts.key,
+        "version_id": facts.version_id,
+        "etag": facts.etag,
+        "size": facts.size,
+    }
+    with PartFile(to, identity, facts.size) as part:
+        with disk_errors(to):
+            reader = _reader(source, content, part, range_size)
+            _run(reader, streams, lambda done: report(done, facts.size))
+            verdict = _verify(source, content, part.descriptor, reader.known, streams)
+        if verdict.wrong:
+            part.discard()
+            raise CorruptDownloadError(
+                f"{facts.url} arrived damaged: its content differs from what S3 states of it; what arrived is "
+                "removed, try again (if it recurs, the object itself is damaged: upload it again)",
+                cause="; ".join(verdict.wrong),
+            )
+        part.publish()
+    return _result(to, facts, verdict, reused=reader.reused)
+
+
+def _silent(done: int, total: int) -> None:
+    del done, total
+
+
+def _parts(source: Source, streams: int) -> tuple[Span, ...]:
+    facts = source.facts
+    if not facts.parts or not facts.part_size:
+        return ()
+    sizes = uniform_sizes(facts.size, facts.part_size)
+    return spans_of(sizes if len(sizes) == facts.parts else source.part_sizes(streams))
+
+
+def _reader(source: Source, content: _Content, part: PartFile, range_size: int) -> RangeReader:
+    ranges = plan(content.facts.size, content.parts, range_size)
+    pieces = tuple(piece for each in ranges for piece in each.pieces)
+    # MD5 proves a resumed range; the others come along where they cost no second reading.
+    algorithms = {MD5, *(each.algorithm for each in content.checkable if content.spans(each) == pieces)}
+    return RangeReader(source, part, ranges, algorithms)
+
+
+def _run(reader: RangeReader, streams: int, report: Callable[[int], None]) -> None:
+    with ThreadPoolExecutor(streams, thread_name_prefix="download") as pool:
+        pending = {pool.submit(reader.work) for _ in range(streams)}
+        try:
+            while pending:
+                done, pending = wait(pending, timeout=_PROGRESS_SECONDS, return_when=FIRST_EXCEPTION)
+                for worker in done:
+                    worker.result()
+                report(reader.received)
+        finally:
+            reader.stop()
+
+
+def _judge_existing(content: _Content, path: Path) -> _Verdict | None:
+    """Return the verdict on a file that a download finished before a kill, if it is proved to be the object."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        if os.fstat(descriptor).st_size != content.facts.size:
+            return None
+        verdict = _judge(content, descriptor, {}, streams=1)
+    finally:
+        os.close(descriptor)
+    return verdict if verdict.checked and not verdict.wrong else None
+
+
+def _verify(source: Source, content: _Content, descriptor: int, known: dict[Span, Digests], streams: int) -> _Verdict:
+    verdict = _judge(content, descriptor, known, streams)
+    if not verdict.wrong or not any(checksum.parts for checksum in verdict.checked):
+        return verdict
+    # Parts may have several sizes that only look as if all were the first one's.
+    actual = spans_of(source.part_sizes(streams))
+    return verdict if actual == content.parts else _judge(_Content(content.facts, actual), descriptor, known, streams)
+
+
+def _judge(content: _Content, descriptor: int, known: dict[Span, Digests], streams: int) -> _Verdict:
+    """Check what can be checked by the digests that are known; if nothing can, read the file for it."""
+    checkable = content.checkable
+    checked = tuple(
+        checksum
+        for checksum in checkable
+        if all(checksum.algorithm in known.get(span, {}) for span in content.spans(checksum))
+    )
+    if not checked:
+        checked = checkable
+        spans = dict.fromkeys(span for checksum in checked for span in content.spans(checksum))
+        algorithms = {checksum.algorithm for checksum in checked}
+        with ThreadPoolExecutor(streams) as pool:
+            digests = pool.map(lambda span: hash_span(descriptor, span, algorithms), spans)
+            known = dict(zip(spans, digests, strict=True))
+    wrong = []
+    for checksum in checked:
+        found = digest_of(checksum, [known[span] for span in content.spans(checksum)])
+        if found != checksum.value:
+            wrong.append(f"{checksum}: expected {checksum.value.hex()}, found {found.hex()}")
+    return _Verdict(checked, tuple(wrong))
+
+
+def _result(path: Path, facts: ObjectFacts, verdict: _Verdict, *, reused: int) -> Download:
+    return Download(
+        path=path,
+        verified=tuple(str(checksum) for checksum in verdict.checked),
+        unverified=tuple(str(checksum) for checksum in facts.checksums if checksum not in verdict.checked),
+        reused=reused,
+    )

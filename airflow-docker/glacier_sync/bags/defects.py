@@ -1,0 +1,203 @@
+"""What can be wrong with a bag: a tree of defects, each of which names its file.
+
+A defect is a fact about what the bag holds. Files that can't be read are not
+defects but errors (``UnreadableError``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glacier_sync.bags.names import shown
+from glacier_sync.errors import PermanentError
+
+_SHOWN_DEFECTS = 3
+
+
+@dataclass(frozen=True)
+class Defect:
+    """Something wrong with a file; ``path`` is its name in the zip or the bag, byte for byte."""
+
+    path: str
+
+    @property
+    def reason(self) -> str:
+        """What was found, and what was expected, in words."""
+        raise AttributeError(type(self).__name__)
+
+    def __str__(self) -> str:
+        return f"{shown(self.path)}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class DetailedDefect(Defect):
+    """A defect that its finder describes."""
+
+    detail: str
+
+    @property
+    def reason(self) -> str:
+        """What was found, and what was expected, in words."""
+        return shown(self.detail)
+
+
+class NotAZip(DetailedDefect):
+    """A file that isn't a zip, or only the beginning or the end of one."""
+
+
+class DamagedZip(DetailedDefect):
+    """A zip or an entry whose parts contradict each other."""
+
+
+class UnsupportedEntry(DetailedDefect):
+    """An entry that is encrypted, or compressed in a way that isn't supported."""
+
+
+class UnsafeName(DetailedDefect):
+    """A name that leads out of its folder, or can't exist on disk."""
+
+
+class SpecialFile(DetailedDefect):
+    """A symbolic link, a device, a pipe: bags hold files and folders."""
+
+
+class OutsideBag(DetailedDefect):
+    """A file in a zip that belongs to none of its bags."""
+
+
+class NotABag(DetailedDefect):
+    """A directory or a zip without a bag."""
+
+
+class InvalidDeclaration(DetailedDefect):
+    """A ``bagit.txt`` that isn't as RFC 8493 §2.1.1 wants it, or none."""
+
+
+class MissingElement(DetailedDefect):
+    """No payload directory, or no payload manifest (RFC 8493 §2.1.2, §2.1.3)."""
+
+
+@dataclass(frozen=True)
+class InvalidTagFile(DetailedDefect):
+    """A tag file, or a line of it, that can't be understood; ``line`` counts from 1, 0 is the whole file."""
+
+    line: int = 0
+
+    @property
+    def reason(self) -> str:
+        """What was found, and what was expected, in words."""
+        return f"line {self.line} {shown(self.detail)}" if self.line else shown(self.detail)
+
+
+@dataclass(frozen=True)
+class UnsupportedAlgorithm(Defect):
+    """A manifest whose checksums can't be computed."""
+
+    algorithm: str
+    supported: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """What was found, and what was expected, in words."""
+        return f"{shown(self.algorithm)} is no supported checksum algorithm: expected {', '.join(self.supported)}"
+
+
+@dataclass(frozen=True)
+class WrongOxum(Defect):
+    """A payload that isn't as large as ``Payload-Oxum`` says (RFC 8493 §2.2.2)."""
+
+    expected: str
+    found: str
+
+    @property
+    def reason(self) -> str:
+        """What was found, and what was expected, in words."""
+        return f"Payload-Oxum is {self.expected}, but the payload has {self.found} (bytes.files)"
+
+
+@dataclass(frozen=True)
+class MissingFile(Defect):
+    """A file that a manifest lists and the bag hasn't."""
+
+    manifest: str
+
+    @property
+    def reason(self) -> str:
+        """What was found, and what was expected, in words."""
+        return f"is listed in {shown(self.manifest)}, but isn't in the bag"
+
+
+@dataclass(frozen=True)
+class UnfetchedFile(Defect):
+    """A file that was left to be fetched (RFC 8493 §2.2.3)."""
+
+    url: str
+
+    @property
+    def reason(self) -> str:
+        """What was found, and what was expected, in words."""
+        return (
+            f"isn't in the bag: fetch.txt leaves it to be fetched from {shown(self.url)}, which is never done here; "
+            "have the bag completed"
+        )
+
+
+@dataclass(frozen=True)
+class UnlistedFile(Defect):
+    """A file that a manifest should list and doesn't."""
+
+    manifest: str
+
+    @property
+    def reason(self) -> str:
+        """What was found, and what was expected, in words."""
+        return f"isn't listed in {shown(self.manifest)}"
+
+
+@dataclass(frozen=True)
+class ChecksumMismatch(Defect):
+    """A file that isn't what a manifest says; ``zip_intact`` tells whether the zip's own CRC-32 agrees."""
+
+    algorithm: str
+    expected: str
+    found: str
+    manifest: str
+    zip_intact: bool | None = None
+
+    @property
+    def reason(self) -> str:
+        """What was found, and what was expected, in words."""
+        text = f"{self.algorithm} is {self.found}, but {shown(self.manifest)} says {self.expected}"
+        if self.zip_intact is None:
+            return text
+        if self.zip_intact:
+            return f"{text}; its CRC-32 in the zip agrees, so it was changed before it was zipped"
+        return f"{text}; its CRC-32 in the zip differs too, so the zip was damaged"
+
+
+class NoWork(DetailedDefect):
+    """A bag in which no work is found."""
+
+
+class StrayFile(DetailedDefect):
+    """A payload file that belongs to no work, and would be lost in unpacking."""
+
+
+class SameName(DetailedDefect):
+    """Two works, bags or files that would be unpacked to one place."""
+
+
+class InvalidBagError(PermanentError):
+    """A bag, or a zip of bags, with ``defects``: all of them, though the message shows the first."""
+
+    def __init__(self, path: Path | str, defects: Sequence[Defect]) -> None:
+        self.defects = tuple(defects)
+        count = len(self.defects)
+        first = "; ".join(str(defect) for defect in self.defects[:_SHOWN_DEFECTS])
+        more = f"; and {count - _SHOWN_DEFECTS} more, which glacier-sync verify lists" if count > _SHOWN_DEFECTS else ""
+        super().__init__(
+            f"{shown(str(path))} is not a valid bag, {count} {'defect' if count == 1 else 'defects'}: {first}{more}",
+            cause="\n".join(str(defect) for defect in self.defects),
+        )

@@ -1,0 +1,34 @@
+"""Checksum algorithms, by the names that manifests give them (RFC 8493 §2.4)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Protocol
+
+
+class Hasher(Protocol):
+    """What ``hashlib.new`` returns."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Take more bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the checksum in hexadecimal."""
+
+
+def normalised(name: str) -> str:
+    """Return an algorithm's name as manifests' names have it: ``SHA-512`` is ``sha512``."""
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
+_HASHLIB_NAMES = {normalised(name): name for name in hashlib.algorithms_guaranteed if not name.startswith("shake")}
+
+SUPPORTED = tuple(sorted(_HASHLIB_NAMES))
+HEX_DIGITS = {name: 2 * hashlib.new(_HASHLIB_NAMES[name], usedforsecurity=False).digest_size for name in SUPPORTED}
+
+
+def hashers(algorithms: Iterable[str]) -> dict[str, Hasher]:
+    """Return an empty hasher for each of the supported ``algorithms``."""
+    return {name: hashlib.new(_HASHLIB_NAMES[name], usedforsecurity=False) for name in algorithms}

@@ -1,0 +1,101 @@
+"""Writing files for good: created once, synced to the disk, with room checked first."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from types import TracebackType
+
+from glacier_sync.bags.errors import NoSpaceError, unwritable, writing
+from glacier_sync.bags.names import shown
+
+FILE_MODE = 0o644
+FOLDER_MODE = 0o755
+
+
+class NewFile:
+    """A file that doesn't exist yet: entering creates it and returns its ``write``."""
+
+    def __init__(self, path: str, modified: float | None) -> None:
+        self._path = path
+        self._modified = modified
+        self._fd = -1
+
+    def __enter__(self) -> NewFile:
+        try:
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        return self
+
+    def __call__(self, data: memoryview) -> None:
+        """Write all of ``data``. Raises NoSpaceError, FolderError or WriteError."""
+        try:
+            written = os.write(self._fd, data)
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._modified is not None:
+                os.utime(self._fd, (self._modified, self._modified))
+            os.close(self._fd)
+        except OSError as failure:
+            raise unwritable(self._path, failure) from failure
+
+
+def make_folders(root: Path, folders: set[str]) -> None:
+    """Make folders, named relative to ``root``, parents among them. Raises as ``writing`` does."""
+    with writing(root):
+        for name in sorted(folders):
+            os.mkdir(f"{root}/{name}", FOLDER_MODE)  # noqa: PTH102 - names are bytes of any kind, tens of thousands
+
+
+def sync_filesystem(folder: Path) -> None:
+    """Write to the disk all that the folder's file system still holds in memory (syncfs(2)).
+
+    One call in place of one for each file. Raises OSError if the disk failed.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(fd):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Write a folder's own list of names to the disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def require_space(folder: Path, needed: int, *, keep_free: int) -> None:
+    """Raise NoSpaceError unless ``needed`` bytes fit and ``keep_free`` stay free."""
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    if free - keep_free < needed:
+        kept = f" and {_readable(keep_free)} stay free" if keep_free else ""
+        raise NoSpaceError(
+            f"{shown(str(folder))} has {_readable(free)} of space, but unpacking needs {_readable(needed)}{kept}: "
+            "make room, then try again",
+            cause=f"{free} bytes free, {needed} needed, {keep_free} to be kept free",
+        )
+
+
+def _readable(size: int) -> str:
+    value = float(size)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"

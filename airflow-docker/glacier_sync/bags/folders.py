@@ -1,0 +1,135 @@
+"""Directories as sources: a bag that isn't zipped, or a work's copy."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from glacier_sync.bags.defects import NotABag, SpecialFile
+from glacier_sync.bags.errors import unreadable
+from glacier_sync.bags.sources import CHUNK, Bag, Listing
+from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX, manifest_kind
+from glacier_sync.works import BAG_SUFFIX
+
+
+@dataclass
+class Tree:
+    """What stands below a folder, links not followed: names relative to it.
+
+    ``special`` are links, pipes and devices; ``unreadable`` are folders that
+    can't be listed.
+    """
+
+    files: dict[str, int] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    special: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, OSError] = field(default_factory=dict)
+
+
+def list_tree(folder: Path) -> Tree:
+    """List all that stands below a folder; what can't be listed is noted, not raised."""
+    tree = Tree()
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        try:
+            with os.scandir(folder / prefix) as entries:
+                for entry in entries:
+                    name = f"{prefix}{entry.name}"
+                    if entry.is_dir(follow_symlinks=False):
+                        tree.folders.add(name)
+                        pending.append(f"{name}/")
+                    elif entry.is_file(follow_symlinks=False):
+                        tree.files[name] = entry.stat(follow_symlinks=False).st_size
+                    else:
+                        mode = entry.stat(follow_symlinks=False).st_mode
+                        tree.special[name] = "a symbolic link" if stat.S_ISLNK(mode) else "a special file"
+        except OSError as error:
+            tree.unreadable[prefix.removesuffix("/")] = error
+    return tree
+
+
+class FileReader:
+    """Reads files below a folder by chunks, never through a link, from several threads at once."""
+
+    def __init__(self, folder: Path, *, drop_cache: bool = False) -> None:
+        self._folder = os.fspath(folder)
+        self._drop_cache = drop_cache
+        self._buffers = threading.local()
+
+    def chunks(self, name: str) -> Iterator[memoryview]:
+        """Yield a file's bytes; each chunk is valid until the next one. Raises UnreadableError."""
+        path = f"{self._folder}/{name}"
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if self._drop_cache:
+                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                buffer = self._buffer()
+                while count := os.readv(fd, [buffer]):
+                    yield buffer[:count]
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+    def _buffer(self) -> memoryview:
+        held: memoryview | None = getattr(self._buffers, "held", None)
+        if held is None:
+            held = self._buffers.held = memoryview(bytearray(CHUNK))
+        return held
+
+
+class FolderSource:
+    """A directory that is a bag."""
+
+    has_checksums = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reader = FileReader(path)
+        tree = list_tree(path)
+        for name, error in tree.unreadable.items():
+            raise unreadable(path / name, error) from error
+        self.listing = _listing(path, tree)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def chunks(self, name: str, *, checked: bool) -> Iterator[memoryview]:
+        """Yield a file's bytes; see ``Source.chunks``."""
+        return self._reader.chunks(name)
+
+
+def _listing(path: Path, tree: Tree) -> Listing:
+    name = path.absolute().name
+    if DECLARATION not in tree.files and "data" not in tree.folders and not any(map(manifest_kind, tree.files)):
+        return Listing(
+            (), (NotABag(name, f"is a directory without {DECLARATION} and {PAYLOAD_PREFIX}: expected a bag"),)
+        )
+    defects = tuple(
+        SpecialFile(file, f"is {kind}: expected files and folders only") for file, kind in sorted(tree.special.items())
+    )
+    return Listing(
+        (
+            Bag(
+                name.removesuffix(BAG_SUFFIX),
+                "",
+                {**tree.files, **dict.fromkeys(tree.special, 0)},
+                frozenset(tree.folders),
+                frozenset(tree.special),
+                defects,
+            ),
+        )
+    )

@@ -1,0 +1,106 @@
+"""Unpacking a zip of bags: verified while it is written, in place only when all is well."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glacier_sync.bags.defects import Defect, InvalidBagError
+from glacier_sync.bags.disk import NewFile, make_folders, require_space
+from glacier_sync.bags.errors import PathError
+from glacier_sync.bags.inspection import Inspection, inspect
+from glacier_sync.bags.names import shown
+from glacier_sync.bags.placing import Plan, plan_places
+from glacier_sync.bags.pool import Progress
+from glacier_sync.bags.verification import Create, hash_files
+from glacier_sync.bags.workspace import workspace
+from glacier_sync.bags.zips import ZipSource
+
+
+@dataclass(frozen=True)
+class UnbaggedWork:
+    """A verified work on disk; ``files`` and ``bytes`` count its payload.
+
+    ``bag_dir`` is where the tag files of its bag are: in the work if it is the
+    bag's only one, else beside the bag's works.
+    """
+
+    rid: str
+    path: Path
+    bag_dir: Path
+    files: int
+    bytes: int
+
+
+def unbag(
+    zip_path: Path,
+    to: Path,
+    *,
+    workers: int,
+    progress: Progress | None = None,
+    keep_free: int = 0,
+    replace: bool = False,
+) -> tuple[UnbaggedWork, ...]:
+    """Unpack the works of a zip of bags to ``to/<Work>``, verified, all or none.
+
+    Works that are there already are refused, or with ``replace`` replaced. After
+    a kill at any instant, the next run with the same zip starts anew. ``keep_free``
+    is in bytes. ``progress`` is called in the caller's thread.
+
+    Raises InvalidBagError with every defect of the bags, PathError, NoSpaceError,
+    WorkExistsError, BusyError, UnreadableError, FolderError or WriteError; then
+    nothing is left of the works.
+    """
+    with _open_zip(zip_path) as source, workspace(to, zip_path) as space:
+        inspections = [inspect(source, bag) for bag in source.listing.bags]
+        plan = plan_places(inspections, to)
+        defects = [*source.listing.defects, *_known(inspections), *plan.defects]
+        create = None
+        if not defects:
+            if not replace:
+                space.refuse_existing(plan.tops)
+            require_space(space.content, source.space_needed(), keep_free=keep_free)
+            make_folders(space.content, plan.folders)
+            create = _creator(source, plan, space.content)
+        found = hash_files(source, inspections, workers=workers, progress=progress, create=create)
+        defects += [defect for bag_defects in found.values() for defect in bag_defects]
+        if defects:
+            raise InvalidBagError(zip_path, tuple(dict.fromkeys(defects)))
+        space.place(plan.tops)
+    return tuple(
+        UnbaggedWork(work.rid, to / work.rid, to / work.bag_dir, work.files, work.bytes) for work in plan.works
+    )
+
+
+def space_needed(zip_path: Path) -> int:
+    """Return how many bytes of disk unpacking a zip takes.
+
+    Raises InvalidBagError if it is no zip, PathError and UnreadableError.
+    """
+    with _open_zip(zip_path) as source:
+        if not source.listing.bags:
+            raise InvalidBagError(zip_path, source.listing.defects)
+        return source.space_needed()
+
+
+def _open_zip(path: Path) -> ZipSource:
+    if not path.exists():
+        raise PathError(f"{shown(str(path))} doesn't exist: expected a zip of bags; correct the path")
+    if not path.is_file():
+        raise PathError(f"{shown(str(path))} is no file: expected a zip of bags; correct the path")
+    return ZipSource(path)
+
+
+def _known(inspections: Sequence[Inspection]) -> list[Defect]:
+    return [defect for inspection in inspections for defect in inspection.defects]
+
+
+def _creator(source: ZipSource, plan: Plan, content: Path) -> Create:
+    root = os.fspath(content)
+
+    def create(name: str) -> NewFile:
+        return NewFile(f"{root}/{plan.places[name]}", source.modified(name))
+
+    return create

@@ -1,0 +1,166 @@
+"""A hidden folder beside the works to be: written there, renamed out of it at the end.
+
+Its name follows from the zip's, so that the next run finds what a killed one
+left. A journal names what is being put in place; as long as it stands, all of it
+is taken back by whoever comes next, so there is never a part of a zip's works.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from glacier_sync.bags.disk import sync_filesystem, sync_folder
+from glacier_sync.bags.errors import BusyError, WorkExistsError, writing
+from glacier_sync.bags.names import shown
+
+_LOCK_ATTEMPTS = 20
+
+
+class Workspace:
+    """The folder of one unpacking; ``content`` is where to write."""
+
+    def __init__(self, to: Path, folder: Path) -> None:
+        self._to = to
+        self._folder = folder
+        self._journal = folder / "journal"
+        self._replaced = folder / "replaced"
+        self.content = folder / "content"
+
+    def refuse_existing(self, names: Sequence[str]) -> None:
+        """Raise WorkExistsError if something stands where ``names`` shall be."""
+        for name in names:
+            if os.path.lexists(self._to / name):
+                raise WorkExistsError(
+                    f"{shown(str(self._to / name))} exists already: expected nothing there; "
+                    "move it away, or unpack to another folder"
+                )
+
+    def place(self, names: Sequence[str]) -> None:
+        """Move what was written under ``names`` to its place, all or nothing; what stands there is removed."""
+        with writing(self._to):
+            sync_filesystem(self._folder)
+            self._write_journal(names)
+            for name in names:
+                if os.path.lexists(self._to / name):
+                    (self._to / name).rename(self._replaced / name)
+                (self.content / name).rename(self._to / name)
+            sync_folder(self._to)
+            self._journal.unlink()
+            sync_folder(self._folder)
+
+    def begin(self) -> None:
+        """Take back what a killed run had begun to place, and start empty."""
+        with writing(self._to):
+            self._take_back()
+            self._empty()
+            self.content.mkdir()
+            self._replaced.mkdir()
+
+    def end(self) -> None:
+        """Take back what wasn't placed wholly, and leave nothing."""
+        with writing(self._to):
+            self._take_back()
+            self._empty()
+            (self._folder / "lock").unlink()
+            self._folder.rmdir()
+
+    def _write_journal(self, names: Sequence[str]) -> None:
+        part = self._folder / "journal.part"
+        with part.open("wb") as file:
+            file.write(b"\0".join(map(os.fsencode, names)))
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(self._journal)
+        sync_folder(self._folder)
+
+    def _take_back(self) -> None:
+        if not self._journal.exists():
+            return
+        for name in map(os.fsdecode, self._journal.read_bytes().split(b"\0")):
+            if not os.path.lexists(self.content / name):
+                (self._to / name).rename(self.content / name)
+            if os.path.lexists(self._replaced / name):
+                (self._replaced / name).rename(self._to / name)
+        sync_folder(self._to)
+        self._journal.unlink()
+
+    def _empty(self) -> None:
+        for path in (self.content, self._replaced):
+            if path.exists():
+                shutil.rmtree(path)
+        (self._folder / "journal.part").unlink(missing_ok=True)
+
+
+@contextmanager
+def workspace(to: Path, zip_path: Path) -> Iterator[Workspace]:
+    """Open the workspace of a zip below ``to``, which is made if need be.
+
+    Nothing is left of it, nor of ``to`` if it was made, unless the works were
+    placed. Raises BusyError if another process has it, FolderError, NoSpaceError
+    or WriteError if the disk refuses.
+    """
+    key = hashlib.sha256(os.fsencode(zip_path.name)).hexdigest()[:16]
+    folder = to / f".unbag-{key}"
+    made = _make_missing(to)
+    try:
+        with _locked(folder, zip_path):
+            space = Workspace(to, folder)
+            space.begin()
+            try:
+                yield space
+            finally:
+                space.end()
+    finally:
+        for path in made:
+            # A folder with works in it stays; only one that was made for nothing goes.
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _make_missing(folder: Path) -> list[Path]:
+    """Make a folder with its parents; return those that were made, the lowest first."""
+    with writing(folder):
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+    return missing
+
+
+@contextmanager
+def _locked(folder: Path, zip_path: Path) -> Iterator[None]:
+    """Hold a folder's lock; the kernel frees it when the process ends, however it ends."""
+    with writing(folder):
+        fd = next((fd for fd in (_try_lock(folder) for _ in range(_LOCK_ATTEMPTS)) if fd is not None), None)
+    if fd is None:
+        raise BusyError(
+            f"{shown(zip_path.name)} is being unpacked to {shown(str(folder.parent))} by another process: "
+            "wait until it has ended, then try again"
+        )
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _try_lock(folder: Path) -> int | None:
+    """Return the descriptor of the lock; None if another has it, or has just removed it with the folder."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / "lock"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(path.stat(), os.fstat(fd)):
+            return fd
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(fd)
+    return None

@@ -1,0 +1,85 @@
+"""The command's entry: its options for all commands, and how errors end."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import Annotated
+
+import click
+import typer
+
+from glacier_sync import __version__
+from glacier_sync.cli import bag_commands, emulator_command, pipeline_commands
+from glacier_sync.errors import GlacierSyncError
+
+HELP = """Restored Glacier objects become verified, audited, archived works.
+
+Exit status: 0 done; 1 done, and something failed; 2 wrong use or configuration,
+nothing was changed; 3 try again later.
+"""
+
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(bag_commands.verify)
+app.command()(bag_commands.unbag)
+app.command()(pipeline_commands.sync)
+app.command()(pipeline_commands.fixity)
+app.command()(pipeline_commands.run)
+app.command()(pipeline_commands.status)
+app.command()(emulator_command.emulator)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"glacier-sync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and what the program does.")] = False,
+    version: Annotated[  # noqa: ARG001 - the callback does its work
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Set up what all commands share."""
+    context.obj = debug
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s"
+    )
+    for noisy in ("boto3", "botocore", "urllib3", "s3transfer"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def main() -> None:
+    """Run the command, and end with its exit status."""
+    debug = "--debug" in sys.argv
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except GlacierSyncError as error:
+        _complain(error.message, debug=debug)
+        sys.exit(error.exit_status)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        typer.echo("glacier-sync: interrupted; run it again to go on", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _complain(message: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"glacier-sync: {message}", err=True)

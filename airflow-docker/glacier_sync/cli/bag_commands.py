@@ -1,0 +1,101 @@
+"""``verify`` and ``unbag``: bags on this machine, without ledger or AWS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glacier_sync import bags
+from glacier_sync.cli import output
+from glacier_sync.errors import ConfigurationError, PermanentError
+from glacier_sync.settings import load_settings
+
+Paths = Annotated[list[Path], typer.Argument(help="Bags: directories or zips.", show_default=False)]
+
+
+def verify(paths: Paths, json: output.Json = False) -> int:
+    """Check bags, directories or zips, without unpacking: every defect found is listed.
+
+    Example: glacier-sync verify W1NLM4700.bag.zip W2.bag
+    """
+    workers = load_settings().workers
+    for path in paths:
+        _require(path)
+    reports: list[bags.BagReport] = []
+    with output.progress_shown() as progress:
+        for path in paths:
+            found = bags.verify(path, workers=workers, progress=progress(path.name))
+            reports += found
+            if not json:
+                for report in found:
+                    _print_report(report)
+    if json:
+        output.print_json([_facts(report) for report in reports])
+    return int(any(report.defects for report in reports))
+
+
+def unbag(
+    zips: Annotated[list[Path], typer.Argument(help="Zipped bags.", show_default=False)],
+    to: Annotated[Path, typer.Option("--to", help="The folder that the works are put in.", show_default=False)],
+    json: output.Json = False,
+) -> int:
+    """Unpack zipped bags, verified; print the works with their paths.
+
+    An invalid bag leaves nothing behind, and the others are unpacked all the same.
+    Example: glacier-sync unbag W1NLM4700.bag.zip --to /mnt/staging
+    """
+    settings = load_settings()
+    for path in zips:
+        _require(path)
+    if not to.is_dir():
+        raise ConfigurationError(f"{to} isn't there: expected a folder to unpack to; make it first")
+    works: list[bags.UnbaggedWork] = []
+    failed = False
+    with output.progress_shown() as progress:
+        for path in zips:
+            try:
+                found = bags.unbag(path, to, workers=settings.workers, progress=progress(path.name))
+            except PermanentError as error:
+                failed = True
+                output.line(f"glacier-sync: {error.message}", error=True)
+                continue
+            works += found
+            if not json:
+                for work in found:
+                    output.line(f"{work.rid}\t{work.path}")
+    if json:
+        output.print_json(works)
+    return int(failed)
+
+
+def _require(path: Path) -> None:
+    if not path.exists():
+        raise ConfigurationError(f"{path} doesn't exist: expected a bag, a directory or a zip; correct the path")
+
+
+def _print_report(report: bags.BagReport) -> None:
+    if report.defects:
+        output.line(f"INVALID  {report.path}: bag {report.name}: {len(report.defects)} defect(s)")
+        for defect in report.defects:
+            output.line(f"  {defect}")
+        return
+    works = f"works: {', '.join(report.works)}" if report.works else "it holds no work"
+    output.line(
+        f"valid    {report.path}: bag {report.name}: {works}; {report.files:,} files, "
+        f"{report.bytes:,} bytes, {', '.join(sorted(report.algorithms))}"
+    )
+
+
+def _facts(report: bags.BagReport) -> dict[str, object]:
+    return {
+        "path": report.path,
+        "bag": report.name,
+        "valid": not report.defects,
+        "works": report.works,
+        "files": report.files,
+        "bytes": report.bytes,
+        "algorithms": report.algorithms,
+        "defects": [{"kind": type(defect).__name__, "message": str(defect)} for defect in report.defects],
+    }

@@ -1,0 +1,56 @@
+"""Where objects and works stand, for a person."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from glacier_sync.cli import output
+from glacier_sync.ledger import Ledger, LedgerObject, LedgerWork, Phase
+from glacier_sync.pipeline.report import ObjectReport, report
+
+
+def facts(ledger: Ledger, item: LedgerObject, *, history: bool) -> dict[str, Any]:
+    """Return an object's facts, with its events if its history is wanted."""
+    found = {field.name: getattr(report(item), field.name) for field in dataclasses.fields(ObjectReport)}
+    return {**found, "events": ledger.events(item.id)} if history else found
+
+
+def print_overview(items: Sequence[LedgerObject]) -> None:
+    """Print a line for each object."""
+    if not items:
+        output.line("the ledger is empty: no restored object was announced yet")
+        return
+    rows = output.table("object", "works", "phase", "since", "where, or why not")
+    for item in items:
+        found = report(item)
+        since = output.local(item.update_time)
+        rows.add_row(str(found.id), found.name, str(found.phase), since, found.reason or _places(found))
+    output.print_table(rows)
+
+
+def print_history(ledger: Ledger, item: LedgerObject) -> None:
+    """Print all that the ledger knows of an object."""
+    found = report(item)
+    output.line(f"{found.name}: {found.phase}" + (f", claimed by {found.claimed_by}" if found.claimed_by else ""))
+    output.line(f"  s3://{found.bucket}/{found.key} (queue {found.queue}, attempt {found.attempt})")
+    if found.reason:
+        output.line(f"  reason: {found.reason}")
+    if found.cause:
+        output.line(f"  cause: {found.cause}")
+    for work in found.works:
+        output.line(f"  work {work.rid}: {work.phase}, {work.files:,} files, {work.bytes:,} bytes")
+        output.line(f"    audit: {work.audit or 'not yet'}; in the archive: {_place(work) or 'not yet'}")
+        if work.reason:
+            output.line(f"    reason: {work.reason}")
+    for event in ledger.events(item.id):
+        output.line(f"  {output.local(event.time)}  {event.kind}: {event.message}")
+
+
+def _places(found: ObjectReport) -> str:
+    return ", ".join(place for work in found.works if (place := _place(work)))
+
+
+def _place(work: LedgerWork) -> str | None:
+    return work.destination if work.phase is Phase.SYNCED else None

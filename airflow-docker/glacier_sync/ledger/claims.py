@@ -1,0 +1,172 @@
+"""Claims: which run has which object in hand. A work is never in two hands.
+
+An object is free if no run claims it, if the claim's lease has run out, or if
+the process that claimed it on this machine is certainly dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import or_, select
+
+from glacier_sync.ledger.errors import ClaimLostError, PhaseOrderError
+from glacier_sync.ledger.facts import WORKABLE, EventKind, Phase, Run
+from glacier_sync.ledger.models import Progress
+from glacier_sync.ledger.processes import is_certainly_dead
+from glacier_sync.ledger.transaction import Transaction
+
+# What two objects can't both have in hand: the object itself, or a work.
+Names = frozenset[tuple[str, ...]]
+
+_ROWS_AT_ONCE = 50
+_FIRST_TO_EXPIRE = (Progress.restore_expiry.asc().nulls_last(), Progress.create_time, Progress.id)
+
+
+def claim(transaction: Transaction, run: Run, limit: int) -> list[Progress]:
+    """Take up to ``limit`` objects: what the run holds already, then what is free."""
+    live, lapsed = _claimed(transaction, run)
+    in_hand = {name for row in live for name in names_of(row)}
+    own = [row for row in live if row.claim_run == run.name][: max(limit, 0)]
+    own += _apart((row for row in lapsed if row.claim_run == run.name), in_hand, limit - len(own))
+    found = _free(transaction, [row.id for row in lapsed if row.claim_run != run.name])
+    return [_take(transaction, row, run) for row in (*own, *_apart(found, in_hand, limit - len(own)))]
+
+
+def hold(transaction: Transaction, object_id: int, run: Run) -> Progress:
+    """Make sure that the run has the object in hand; one that is synced or failed is only looked up."""
+    row = transaction.row(object_id)
+    if row.phase.is_terminal:
+        return row
+    if row.phase is Phase.REQUESTED:
+        raise PhaseOrderError(f"object {row.id} ({row.object_key}) isn't restored yet: wait until its event arrives")
+    if row.claim_run not in (None, run.name) and _is_live(transaction, row, run):
+        raise _lost(row, run)
+    _check_hands(transaction, row, run)
+    return _take(transaction, row, run)
+
+
+def held(transaction: Transaction, object_id: int, run: Run) -> Progress:
+    """Return an object's row for writing. Raises ClaimLostError unless the run holds it.
+
+    A lease that has run out is renewed if nobody else took the object.
+    """
+    row = transaction.row(object_id)
+    if row.claim_run != run.name:
+        raise _lost(row, run)
+    if not _is_live(transaction, row, run):
+        _check_hands(transaction, row, run)
+        _take(transaction, row, run)
+    return row
+
+
+def renew(transaction: Transaction, run: Run) -> int:
+    """Extend the lease of what the run holds and return how many objects that are.
+
+    What lapsed is taken again, unless its key or a work has come into other hands.
+    """
+    live, lapsed = _claimed(transaction, run)
+    in_hand = {name for row in live for name in names_of(row)}
+    own = [row for row in live if row.claim_run == run.name]
+    own += _apart((row for row in lapsed if row.claim_run == run.name), in_hand, len(lapsed))
+    return len([_take(transaction, row, run) for row in own])
+
+
+def release(transaction: Transaction, object_id: int, run: Run, message: str) -> None:
+    """Give an object back. Nothing happens if nobody has it."""
+    row = transaction.row(object_id)
+    if row.claim_run is None:
+        return
+    if row.claim_run != run.name:
+        raise _lost(row, run)
+    let_go(row)
+    transaction.append(row, EventKind.RELEASED, message, run=run.name)
+
+
+def let_go(row: Progress) -> None:
+    """Take the claim off a row."""
+    row.claim_run = row.claim_host = row.claim_process = row.claim_until = None
+
+
+def check_names(transaction: Transaction, row: Progress, run: Run, names: Names) -> None:
+    """Raise ClaimLostError if another object that is in hand has one of these names."""
+    for other in _claimed(transaction, run)[0]:
+        if other.id != row.id and not names.isdisjoint(names_of(other)):
+            raise ClaimLostError(
+                f"object {row.id} ({row.object_key}) has the key or a work of object {other.id} ({other.object_key}), "
+                f"which is in the hands of {_holder(other)}: a work can't be in two hands; try again when that is done"
+            )
+
+
+def names_of(row: Progress) -> Names:
+    """Return the names that an object has in hand: its key, and the works it stands for or holds."""
+    rids = {row.rid, *(work.rid for work in row.works)}
+    return frozenset({("key", row.bucket, row.object_key), *(("rid", rid) for rid in rids if rid)})
+
+
+def _check_hands(transaction: Transaction, row: Progress, run: Run) -> None:
+    check_names(transaction, row, run, names_of(row))
+
+
+def _claimed(transaction: Transaction, run: Run) -> tuple[list[Progress], list[Progress]]:
+    """Return the objects with a claim that counts, and those whose claim doesn't any more."""
+    rows = select(Progress).where(Progress.claim_run.is_not(None)).order_by(*_FIRST_TO_EXPIRE)
+    live: list[Progress] = []
+    lapsed: list[Progress] = []
+    for row in transaction.session.scalars(rows):
+        (live if _is_live(transaction, row, run) else lapsed).append(row)
+    return live, lapsed
+
+
+def _free(transaction: Transaction, lapsed: list[int]) -> Iterator[Progress]:
+    """Yield the free objects, locked; one that somebody else has locked by hand is left out."""
+    free = or_(Progress.claim_run.is_(None), Progress.id.in_(lapsed))
+    rows = select(Progress).where(Progress.phase.in_(WORKABLE), free).order_by(*_FIRST_TO_EXPIRE)
+    yield from transaction.session.scalars(
+        rows.with_for_update(skip_locked=True), execution_options={"yield_per": _ROWS_AT_ONCE}
+    )
+
+
+def _apart(rows: Iterable[Progress], in_hand: set[tuple[str, ...]], limit: int) -> list[Progress]:
+    """Return up to ``limit`` objects that share no name with what is in hand, and add theirs to it."""
+    chosen: list[Progress] = []
+    if limit <= 0:
+        return chosen
+    for row in rows:
+        names = names_of(row)
+        if in_hand.isdisjoint(names):
+            in_hand |= names
+            chosen.append(row)
+            if len(chosen) == limit:
+                break
+    return chosen
+
+
+def _take(transaction: Transaction, row: Progress, run: Run) -> Progress:
+    if row.claim_run != run.name:
+        before = f", after {_holder(row)} let its lease run out or ended" if row.claim_run else ""
+        row.claim_count += 1
+        transaction.append(row, EventKind.CLAIMED, f"taken in hand by {run.name}{before}", run=run.name)
+    row.claim_run, row.claim_host, row.claim_process = run.name, run.host, run.process
+    row.claim_until = transaction.now + transaction.lease
+    return row
+
+
+def _is_live(transaction: Transaction, row: Progress, run: Run) -> bool:
+    """Tell whether the claim on a row still counts, as far as the run on this machine can know."""
+    if row.claim_until is None or row.claim_until <= transaction.now:
+        return False
+    return not (row.claim_process and row.claim_host == run.host and is_certainly_dead(row.claim_process))
+
+
+def _lost(row: Progress, run: Run) -> ClaimLostError:
+    return ClaimLostError(
+        f"object {row.id} ({row.object_key}) is in the hands of {_holder(row)}, expected {run.name}: "
+        "nothing was recorded; leave it to them, or take it again when it is free"
+    )
+
+
+def _holder(row: Progress) -> str:
+    if row.claim_run is None:
+        return "nobody"
+    return f"{row.claim_run} on {row.claim_host} until {row.claim_until:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,150 @@
+"""The ledger's facts: what it takes and what it tells, without any database in sight."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, auto
+from typing import Any
+
+from glacier_sync.ledger.processes import this_process
+
+
+class Phase(StrEnum):
+    """How far an object has come. Phases only move forward, in this order."""
+
+    REQUESTED = auto()
+    RESTORED = auto()
+    DOWNLOADED = auto()
+    DEBAGGED = auto()
+    SYNCED = auto()
+    FAILED = auto()
+
+    @property
+    def rank(self) -> int:
+        """The phase's place in the order."""
+        return tuple(Phase).index(self)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing more is done about the object by itself."""
+        return self in (Phase.SYNCED, Phase.FAILED)
+
+
+WORKABLE = (Phase.RESTORED, Phase.DOWNLOADED, Phase.DEBAGGED)
+
+
+class EventKind(StrEnum):
+    """What an event is about; an object's phases are kinds too, under their own names."""
+
+    RESTORE_EXTENDED = auto()
+    RESTORE_EXPIRED = auto()
+    DUPLICATE = auto()
+    NOT_WANTED = auto()
+    MESSAGE_REJECTED = auto()
+    CLAIMED = auto()
+    RELEASED = auto()
+    NOTE = auto()
+    UNKNOWN_ERROR = auto()
+    WORKS_FOUND = auto()
+    WORK_UPDATED = auto()
+
+
+@dataclass(frozen=True)
+class Run:
+    """Who claims objects.
+
+    ``process`` is the identity of a process that ends with the run; None for a
+    run of many processes, whose end only its lease can tell.
+    """
+
+    name: str
+    host: str
+    process: str | None
+
+    @classmethod
+    def of_this_process(cls) -> Run:
+        """Return the run that is this process: its claims are free once the process is gone."""
+        process, host = this_process(), socket.gethostname()
+        digest = hashlib.sha256(process.encode()).hexdigest()[:12]
+        return cls(name=f"glacier-sync@{host}/{digest}", host=host, process=process)
+
+    @classmethod
+    def of_dag_run(cls, dag_id: str, run_id: str) -> Run:
+        """Return the run that is a DAG run: the same one in each of its tasks and their retries."""
+        return cls(name=f"{dag_id}/{run_id}", host=socket.gethostname(), process=None)
+
+
+@dataclass(frozen=True)
+class WorkFacts:
+    """A work found in an object: its RID, number of payload files and their bytes."""
+
+    rid: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class LedgerWork:
+    """A work of an object. ``audit`` is its worst outcome: Passed, Warnings or Failed."""
+
+    rid: str
+    files: int
+    bytes: int
+    phase: Phase
+    destination: str | None
+    audit: str | None
+    reason: str | None
+    synced_on: datetime | None
+
+
+@dataclass(frozen=True)
+class LedgerObject:
+    """A restored object as the ledger knows it. Times are aware, in UTC; ``size`` is in bytes.
+
+    ``claimed_by`` is the run that has it in hand until ``lease_until``; a lease
+    in the past means that the object is free again. ``claim_count`` grows with
+    each change of hands. ``rid`` is the RID that the key stands for, if any.
+    """
+
+    id: int
+    queue: str
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    size: int | None
+    restore_expiry: datetime | None
+    event_name: str
+    rid: str | None
+    phase: Phase
+    attempt: int
+    failure_reason: str | None
+    failure_cause: str | None
+    unknown_errors: int
+    claimed_by: str | None
+    lease_until: datetime | None
+    claim_count: int
+    restore_requested_on: datetime | None
+    restore_complete_on: datetime | None
+    download_complete_on: datetime | None
+    debag_complete_on: datetime | None
+    sync_complete_on: datetime | None
+    create_time: datetime
+    update_time: datetime
+    works: tuple[LedgerWork, ...]
+
+
+@dataclass(frozen=True)
+class LedgerEvent:
+    """Something that happened, to an object or (``object_id`` None) to a message."""
+
+    id: int
+    object_id: int | None
+    time: datetime
+    kind: str
+    run: str | None
+    message: str
+    details: dict[str, Any]

@@ -1,0 +1,99 @@
+"""What the ledger tells; nothing here needs a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from glacier_sync.ledger.errors import UnknownObjectError
+from glacier_sync.ledger.facts import LedgerEvent, LedgerObject, LedgerWork, Phase
+from glacier_sync.ledger.models import Event, Progress, Work
+
+
+def object_by_id(session: Session, object_id: int) -> LedgerObject:
+    """Return an object. Raises UnknownObjectError."""
+    row = session.get(Progress, object_id)
+    if row is None:
+        raise UnknownObjectError(f"the ledger has no object {object_id}: expected one that it has recorded")
+    return facts_of(row)
+
+
+def objects(session: Session, phases: Collection[Phase] | None, limit: int | None) -> list[LedgerObject]:
+    """Return the objects of these phases, oldest first; of too many the newest."""
+    rows = select(Progress).order_by(Progress.id.desc()).limit(limit)
+    if phases is not None:
+        rows = rows.where(Progress.phase.in_(phases))
+    return [facts_of(row) for row in session.scalars(rows)][::-1]
+
+
+def find(session: Session, name: str) -> list[LedgerObject]:
+    """Return the objects with that key, with a key of that RID, or that hold that work; oldest first."""
+    holding = select(Work.object_id).where(Work.rid == name)
+    named = or_(Progress.object_key == name, Progress.rid == name, Progress.id.in_(holding))
+    return [facts_of(row) for row in session.scalars(select(Progress).where(named).order_by(Progress.id))]
+
+
+def events(session: Session, object_id: int | None) -> list[LedgerEvent]:
+    """Return an object's events, or all of them, in the order in which they happened."""
+    rows = select(Event).order_by(Event.id)
+    if object_id is not None:
+        rows = rows.where(Event.object_id == object_id)
+    return [
+        LedgerEvent(
+            id=row.id,
+            object_id=row.object_id,
+            time=row.time,
+            kind=row.kind,
+            run=row.run,
+            message=row.message,
+            details=row.details,
+        )
+        for row in session.scalars(rows)
+    ]
+
+
+def facts_of(row: Progress) -> LedgerObject:
+    """Return what a row says."""
+    return LedgerObject(
+        id=row.id,
+        queue=row.queue,
+        bucket=row.bucket,
+        key=row.object_key,
+        version_id=row.version_id,
+        etag=row.etag,
+        size=row.size,
+        restore_expiry=row.restore_expiry,
+        event_name=row.event_name,
+        rid=row.rid,
+        phase=row.phase,
+        attempt=row.attempt,
+        failure_reason=row.failure_reason,
+        failure_cause=row.failure_cause,
+        unknown_errors=row.unknown_errors,
+        claimed_by=row.claim_run,
+        lease_until=row.claim_until,
+        claim_count=row.claim_count,
+        restore_requested_on=row.restore_requested_on,
+        restore_complete_on=row.restore_complete_on,
+        download_complete_on=row.download_complete_on,
+        debag_complete_on=row.debag_complete_on,
+        sync_complete_on=row.sync_complete_on,
+        create_time=row.create_time,
+        update_time=row.update_time,
+        works=tuple(_work(work) for work in row.works),
+    )
+
+
+def _work(work: Work) -> LedgerWork:
+    return LedgerWork(
+        rid=work.rid,
+        files=work.files,
+        bytes=work.bytes,
+        phase=work.phase,
+        destination=work.destination,
+        audit=work.audit,
+        reason=work.reason,
+        synced_on=work.synced_on,
+    )

@@ -1,0 +1,88 @@
+"""The ledger's schema: is it this program's, and bringing it there."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from glacier_sync.ledger.database import Database
+from glacier_sync.ledger.errors import LedgerConfigurationError
+from glacier_sync.ledger.faults import MIGRATE, place
+
+# The database may be shared with another program that Alembic migrates.
+VERSION_TABLE = "glacier_sync_schema"
+
+
+def migrate(database: Database) -> None:
+    """Bring the schema to this program's version, in one transaction; nothing if it is there.
+
+    Raises LedgerConfigurationError if it is newer, if the tables' names are
+    taken or the database doesn't store UTF-8; LedgerUnavailableError.
+    """
+    with database.writing() as session:
+        if not database.is_sqlite:
+            _check_encoding(database, session)
+        if _found(session) == _expected() or _is_newer(session):
+            _check_found(database, session)
+            return
+        config = _config()
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "head")
+
+
+def check(database: Database) -> None:
+    """Raise LedgerConfigurationError unless the schema is this program's version."""
+    with database.reading() as session:
+        _check_found(database, session)
+
+
+def is_empty(database: Database) -> bool:
+    """Tell whether the database has never been migrated."""
+    with database.reading() as session:
+        return _found(session) is None
+
+
+def _check_found(database: Database, session: Session) -> None:
+    found, expected = _found(session), _expected()
+    if found == expected:
+        return
+    where = f"the ledger ({place(database.url)})"
+    if _is_newer(session):
+        raise LedgerConfigurationError(
+            f"{where} has schema {found}, expected {expected}: a newer program made it; install that version"
+        )
+    raise LedgerConfigurationError(f"{where} has schema {found or 'none'}, expected {expected}: {MIGRATE}")
+
+
+def _is_newer(session: Session) -> bool:
+    found = _found(session)
+    known = {step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return found is not None and found not in known
+
+
+def _found(session: Session) -> str | None:
+    options = {"version_table": VERSION_TABLE}
+    return MigrationContext.configure(session.connection(), opts=options).get_current_revision()
+
+
+def _expected() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "glacier_sync.ledger:migrations")
+    return config
+
+
+def _check_encoding(database: Database, session: Session) -> None:
+    encoding = session.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise LedgerConfigurationError(
+            f"the ledger ({place(database.url)}) stores text as {encoding}, expected UTF8: "
+            "create it with ENCODING 'UTF8'"
+        )

@@ -1,0 +1,86 @@
+"""The stage ``debag_downloads``: a zip of bags to verified works in the working folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from glacier_sync import bags
+from glacier_sync.errors import PermanentError, TransientError
+from glacier_sync.ledger import LedgerObject, Phase, WorkFacts
+from glacier_sync.pipeline import working
+from glacier_sync.pipeline.context import Context
+from glacier_sync.pipeline.outcome import Done
+from glacier_sync.pipeline.stage import Stage
+
+_CAUSE_DEFECTS = 20
+
+
+class InvalidDownloadError(PermanentError):
+    """The object isn't a valid zip of bags with works."""
+
+
+class DownloadMissingError(TransientError):
+    """The zip isn't on this disk: another host downloaded it, or somebody removed it."""
+
+
+def _debag(context: Context, item: LedgerObject) -> Done:
+    settings = context.settings
+    if item.phase is Phase.DEBAGGED and working.unbagged_works(settings, item):
+        return Done(f"{item.key} is unbagged already")
+    zip_path = working.zip_path(settings, item)
+    if not zip_path.exists():
+        raise DownloadMissingError(
+            f"{zip_path} isn't there: expected the download of {item.key}; the next run downloads it again"
+        )
+    folder = working.unbagged_dir(settings, item)
+    folder.mkdir(parents=True, exist_ok=True)
+    works = _unbagged(context, item, zip_path, folder)
+    context.ledger.set_works(item.id, context.run, [WorkFacts(work.rid, work.files, work.bytes) for work in works])
+    if item.phase is not Phase.DEBAGGED:
+        names = ", ".join(work.rid for work in works)
+        context.ledger.advance(
+            item.id,
+            context.run,
+            Phase.DEBAGGED,
+            f"verified and unbagged: {names}",
+            {"files": sum(work.files for work in works), "bytes": sum(work.bytes for work in works)},
+        )
+    return Done(f"{item.key} is unbagged", {"works": [work.rid for work in works]})
+
+
+def _unbagged(context: Context, item: LedgerObject, zip_path: Path, folder: Path) -> Sequence[bags.UnbaggedWork]:
+    settings = context.settings
+    try:
+        return bags.unbag(
+            zip_path,
+            folder,
+            workers=settings.workers,
+            progress=context.progress(DEBAG.name, item.id),
+            keep_free=settings.keep_free_mib * working.MIB,
+            replace=True,
+        )
+    except bags.InvalidBagError as error:
+        listing = _write_listing(working.kept_dir(settings, item) / "defects.txt", error)
+        files = dict.fromkeys(map(_in_words, error.defects))
+        more = f", and {len(files) - 1} more" if len(files) > 1 else ""
+        raise InvalidDownloadError(
+            f"{item.key} isn't a valid bag: {next(iter(files))}{more}; all is listed in {listing}; "
+            "replace the bag by a whole one and restore that",
+            cause="\n".join(map(str, error.defects[:_CAUSE_DEFECTS])),
+        ) from error
+
+
+def _write_listing(path: Path, error: bags.InvalidBagError) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{defect}\n" for defect in error.defects), encoding="utf-8", errors="backslashreplace")
+    return path
+
+
+def _in_words(defect: bags.Defect) -> str:
+    if isinstance(defect, bags.ChecksumMismatch):
+        return f"{PurePosixPath(defect.path).name} isn't the file that was put into the bag (its checksum differs)"
+    return str(defect)
+
+
+DEBAG = Stage("debag_downloads", _debag)

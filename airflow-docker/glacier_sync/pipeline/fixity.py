@@ -1,0 +1,58 @@
+"""Fixity of what is archived: a work's copy against the manifests of its bag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from glacier_sync import bags
+from glacier_sync.errors import ConfigurationError
+from glacier_sync.ledger import Ledger
+from glacier_sync.pipeline import destination, working
+from glacier_sync.pipeline.context import Progress
+from glacier_sync.settings import Settings
+from glacier_sync.works import archive_path
+
+
+@dataclass(frozen=True)
+class FixityReport:
+    """What comparing an archived work with its bag's manifests found."""
+
+    rid: str
+    path: Path
+    bag_dir: Path
+    differences: bags.Differences
+
+    @property
+    def intact(self) -> bool:
+        """Whether every file is there, none is added, and each has its checksum."""
+        return not self.differences
+
+
+def check(settings: Settings, ledger: Ledger, work: str, *, progress: Progress | None = None) -> FixityReport:
+    """Compare an archived work, named by its RID or its path, with its bag's manifests.
+
+    Raises ConfigurationError if the work isn't in the archive, or no manifest of
+    it is known.
+    """
+    named = Path(work)
+    copy = named.absolute() if "/" in work else archive_path(settings.archive_parent, work)
+    if not copy.is_dir():
+        raise ConfigurationError(f"{copy} isn't there: expected an archived work; name it by its RID or its path")
+    bag_dir = _manifests_of(settings, ledger, copy)
+    found = destination.compare(settings, copy.name, bag_dir, copy, progress=progress)
+    return FixityReport(copy.name, copy, bag_dir, found)
+
+
+def _manifests_of(settings: Settings, ledger: Ledger, copy: Path) -> Path:
+    inside = copy / f"{copy.name}.bag"
+    if inside.is_dir():
+        return inside
+    for item in reversed(ledger.find(copy.name)):
+        for bag in sorted(working.kept_dir(settings, item).glob("*.bag")):
+            if bags.holds_work(bag, copy.name):
+                return bag
+    raise ConfigurationError(
+        f"no manifest of {copy.name} is known: expected {inside} or one kept in {settings.log_dir / 'bags'}; "
+        "restore the work once more to have it verified"
+    )

@@ -1,0 +1,96 @@
+"""From the queues into the ledger, and from the ledger into a run's hands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from glacier_sync import events
+from glacier_sync.aws import Queue, ReceivedMessage
+from glacier_sync.errors import ConfigurationError, GlacierSyncError, TransientError
+from glacier_sync.ledger import LedgerObject
+from glacier_sync.pipeline import working
+from glacier_sync.pipeline.context import Context
+from glacier_sync.settings import IntakeQueue, load_intake
+
+log = logging.getLogger(__name__)
+
+_NEXT_POLL_SECONDS = 1
+_COMMIT_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a run has claimed, and the queues that couldn't be read, each with its error."""
+
+    objects: tuple[LedgerObject, ...]
+    problems: tuple[GlacierSyncError, ...]
+
+
+def take(context: Context) -> Taken:
+    """Read every queue into the ledger, then claim what this run is to work on.
+
+    A queue that can't be read is a problem of its own and stops no other.
+    Raises ConfigurationError if ``intake.yml`` or the working folder is wrong.
+    """
+    queues = load_intake(context.settings.intake)
+    working.prepare(context.settings)
+    working.sweep(context.settings, context.ledger)
+    problems = [problem for intake in queues if (problem := _drained(context, intake))]
+    return Taken(tuple(context.ledger.claim(context.run, context.settings.max_objects_per_run)), tuple(problems))
+
+
+def _drained(context: Context, intake: IntakeQueue) -> GlacierSyncError | None:
+    try:
+        drain(context, intake)
+    except (TransientError, ConfigurationError) as error:
+        log.warning("queue %s: %s", intake.name, error)
+        return error
+    return None
+
+
+def drain(context: Context, intake: IntakeQueue) -> int:
+    """Record a queue's messages until it is empty or a run's worth is new.
+
+    Each batch is committed to the ledger before its messages are deleted.
+    Returns the number of new objects. Raises what the queue or the ledger raises.
+    """
+    queue = Queue.open(intake)
+    new = 0
+    wait = context.settings.sqs_wait_seconds
+    while new < context.settings.max_objects_per_run:
+        messages = queue.receive(wait)
+        if not messages:
+            break
+        queue.extend_visibility(messages, _COMMIT_SECONDS)
+        done = []
+        for message in messages:
+            recorded, deletable = _recorded(context, intake, message)
+            new += recorded
+            if deletable:
+                done.append(message)
+        queue.delete(done)
+        wait = min(wait, _NEXT_POLL_SECONDS)
+    return new
+
+
+def _recorded(context: Context, intake: IntakeQueue, message: ReceivedMessage) -> tuple[int, bool]:
+    """Commit what a message says; return how many objects are new, and whether it may be deleted."""
+    try:
+        parsed = events.parse(message.body)
+    except events.InvalidMessageError as error:
+        context.ledger.reject(intake.name, message.id, message.body, error.message)
+        log.warning("queue %s: message %s is rejected: %s", intake.name, message.id, error)
+        return 0, intake.delete_rejected
+    wanted, unwanted = events.select(parsed.objects, intake.buckets, intake.events)
+    new = context.ledger.record(intake.name, message.id, wanted, unwanted)
+    if parsed.problems:
+        _reject_records(context, intake, message, parsed.problems)
+    return len(new), not parsed.problems or intake.delete_rejected
+
+
+def _reject_records(context: Context, intake: IntakeQueue, message: ReceivedMessage, problems: Sequence[str]) -> None:
+    reason = "; ".join(problems)
+    context.ledger.reject(intake.name, message.id, message.body, reason)
+    log.warning("queue %s: records of message %s are rejected: %s", intake.name, message.id, reason)

@@ -1,0 +1,35 @@
+"""A stage's outcome: one of three, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Done:
+    """The stage did its work, now or in an earlier try."""
+
+    message: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RetryLater:
+    """The stage met a cause that passes; ``unknown`` if it isn't a listed one."""
+
+    reason: str
+    cause: str = ""
+    unknown: bool = False
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The object has failed for good: a reason in words, and a technical cause."""
+
+    reason: str
+    cause: str = ""
+
+
+Outcome = Done | RetryLater | Failed

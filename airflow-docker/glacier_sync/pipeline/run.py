@@ -1,0 +1,87 @@
+"""The whole pipeline once, in this process: what ``glacier-sync run`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Semaphore
+
+from glacier_sync.errors import GlacierSyncError
+from glacier_sync.ledger import LedgerObject
+from glacier_sync.pipeline import sync
+from glacier_sync.pipeline.context import Context
+from glacier_sync.pipeline.debag import DEBAG
+from glacier_sync.pipeline.download import DOWNLOAD
+from glacier_sync.pipeline.intake import take
+from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater
+from glacier_sync.pipeline.stage import Stage, run_stage
+
+Step = Callable[[Context, int], Outcome]
+Settled = Callable[[LedgerObject, Outcome], None]
+
+
+@dataclass
+class Tally:
+    """What a run came to: each object's outcome, and the queues that couldn't be read."""
+
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    problems: list[GlacierSyncError] = field(default_factory=list)
+
+    def count(self, kind: type[Done | Failed | RetryLater]) -> int:
+        """Return how many objects ended with an outcome of this kind."""
+        return sum(isinstance(outcome, kind) for outcome in self.outcomes.values())
+
+
+def run(context: Context, settled: Settled) -> Tally:
+    """Take what the queues hold until nothing is left that this run hasn't tried.
+
+    ``settled`` is told of each object as it ends. An object whose cause passes is tried once and given back.
+    """
+    tally = Tally()
+    while True:
+        taken = take(context)
+        tally.problems = list(taken.problems)
+        fresh = [item for item in taken.objects if item.id not in tally.outcomes]
+        if not fresh:
+            _give_back(context, taken.objects)
+            return tally
+        for item, outcome in _worked_on(context, fresh):
+            tally.outcomes[item.id] = outcome
+            settled(item, outcome)
+
+
+def _worked_on(context: Context, items: list[LedgerObject]) -> Iterator[tuple[LedgerObject, Outcome]]:
+    settings = context.settings
+    steps: list[tuple[Step, Semaphore]] = [
+        (partial(_staged, DOWNLOAD), Semaphore(settings.max_downloads)),
+        (partial(_staged, DEBAG), Semaphore(settings.max_unbaggings)),
+        (sync.sync, Semaphore(settings.max_syncs)),
+    ]
+    threads = settings.max_downloads + settings.max_unbaggings + settings.max_syncs
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        ways = {pool.submit(_way, context, item, steps): item for item in items}
+        for way in as_completed(ways):
+            yield ways[way], way.result()
+
+
+def _staged(stage: Stage, context: Context, object_id: int) -> Outcome:
+    return run_stage(context, stage, object_id)
+
+
+def _way(context: Context, item: LedgerObject, steps: list[tuple[Step, Semaphore]]) -> Outcome:
+    outcome: Outcome = Done(f"{item.key} is claimed")
+    for step, gate in steps:
+        with gate:
+            outcome = step(context, item.id)
+            while isinstance(outcome, RetryLater) and outcome.unknown:
+                outcome = step(context, item.id)
+        if not isinstance(outcome, Done):
+            break
+    return outcome
+
+
+def _give_back(context: Context, items: tuple[LedgerObject, ...]) -> None:
+    for item in items:
+        context.ledger.release(item.id, context.run, "given back: this run has tried it already")

@@ -1,0 +1,87 @@
+"""Running one stage on one object: claim, lease, outcome, record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from glacier_sync.errors import ConfigurationError, GlacierSyncError, PermanentError, TransientError
+from glacier_sync.ledger import ClaimLostError, LedgerObject, Phase
+from glacier_sync.pipeline import working
+from glacier_sync.pipeline.context import Context
+from glacier_sync.pipeline.lease import kept_lease
+from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater
+
+log = logging.getLogger(__name__)
+
+
+class UnlistedError(GlacierSyncError):
+    """A cause that is neither a listed transient one nor known to be permanent."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step on an object's way: its name and what it does with a claimed object.
+
+    ``work`` may be killed at any instruction and run again. It raises the
+    errors of ``glacier_sync.errors`` for what it can't do.
+    """
+
+    name: str
+    work: Callable[[Context, LedgerObject], Done]
+
+
+def run_stage(context: Context, stage: Stage, object_id: int) -> Outcome:
+    """Run a stage on an object that this run has claimed, and record how it went.
+
+    Raises only what the ledger itself raises when it can't be written.
+    """
+    item = context.ledger.object(object_id)
+    if item.phase is Phase.SYNCED:
+        return Done(f"{item.key} is synced already")
+    if item.phase is Phase.FAILED:
+        return Failed(item.failure_reason or "", item.failure_cause or "")
+    try:
+        with kept_lease(context):
+            return stage.work(context, context.ledger.hold(object_id, context.run))
+    except Exception as error:  # noqa: BLE001 - whatever a stage meets is recorded, and never lost
+        return _recorded(context, stage, item, error)
+
+
+def _recorded(context: Context, stage: Stage, item: LedgerObject, error: Exception) -> Outcome:
+    match error:
+        case ClaimLostError():
+            return RetryLater(error.message, error.cause)
+        case PermanentError():
+            return _failed(context, item, Failed(error.message, error.cause or type(error).__name__))
+        case TransientError() | ConfigurationError():
+            return _postponed(context, item, stage, RetryLater(error.message, error.cause))
+        case _:
+            log.error("%s of %s met an unknown error", stage.name, item.key, exc_info=error)
+            return _unknown(context, item, stage, error)
+
+
+def _failed(context: Context, item: LedgerObject, outcome: Failed) -> Failed:
+    context.ledger.fail(item.id, context.run, outcome.reason, outcome.cause)
+    working.remove(context.settings, item)
+    return outcome
+
+
+def _postponed(context: Context, item: LedgerObject, stage: Stage, outcome: RetryLater) -> RetryLater:
+    message = f"{stage.name} is to be tried again: {outcome.reason}"
+    if context.last_try:
+        context.ledger.release(item.id, context.run, message)
+    else:
+        context.ledger.note(item.id, context.run, message, {"cause": outcome.cause})
+    return outcome
+
+
+def _unknown(context: Context, item: LedgerObject, stage: Stage, error: Exception) -> Outcome:
+    what = error.message if isinstance(error, UnlistedError) else f"{stage.name} met an error that isn't known"
+    cause = f"{type(error).__name__}: {error}" + (f" ({error.cause})" if isinstance(error, UnlistedError) else "")
+    times = context.ledger.count_unknown_error(item.id, context.run, cause)
+    if times >= context.settings.max_unknown_errors:
+        reason = f"{what}, {times} times; see the cause and the log"
+        return _failed(context, item, Failed(reason, cause))
+    return _postponed(context, item, stage, RetryLater(what, cause, unknown=True))

@@ -1,0 +1,107 @@
+"""The stage ``sync_debagged``: an object's verified works into the archive.
+
+It has two halves with bash between them: ``plan`` says what is to be done as a
+bash script; ``judge`` reads what the script came to, checks the archive's copy
+against the bag, and settles the object.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+
+from glacier_sync.errors import PermanentError, TransientError
+from glacier_sync.ledger import LedgerObject, Phase
+from glacier_sync.pipeline import work_sync, working
+from glacier_sync.pipeline.context import Context
+from glacier_sync.pipeline.outcome import Done, Outcome
+from glacier_sync.pipeline.stage import Stage, run_stage
+from glacier_sync.pipeline.work_sync import PlannedWork, WorkResult
+
+NAME = "sync_debagged"
+
+
+class WorksMissingError(TransientError):
+    """The unpacked works aren't on this disk: another host has them, or somebody removed them."""
+
+
+class SyncFailedError(PermanentError):
+    """Works of the object failed for good: their audit, their place in the archive, their fixity."""
+
+
+def plan(context: Context, object_id: int) -> Outcome:
+    """Decide what is to be done; the outcome's fact ``script`` is the bash that does it."""
+    return run_stage(context, Stage(NAME, _plan), object_id)
+
+
+def judge(context: Context, object_id: int, last_line: str) -> Outcome:
+    """Settle an object whose script has ended with ``last_line``."""
+    return run_stage(context, Stage(NAME, partial(_judge, last_line=last_line)), object_id)
+
+
+def sync(context: Context, object_id: int) -> Outcome:
+    """Do both halves and the bash between them in this process."""
+    return run_stage(context, Stage(NAME, _sync), object_id)
+
+
+def _sync(context: Context, item: LedgerObject) -> Done:
+    script = _plan(context, item).facts["script"]
+    return _judge(context, item, last_line=work_sync.run_script(script))
+
+
+def _plan(context: Context, item: LedgerObject) -> Done:
+    folders = working.unbagged_works(context.settings, item)
+    if not folders:
+        raise WorksMissingError(
+            f"the works of {item.key} aren't in {working.unbagged_dir(context.settings, item)}: "
+            "the next run downloads and unbags them again"
+        )
+    planned = [work_sync.plan_work(context.settings, folder) for folder in folders]
+    for work in planned:
+        _record_plan(context, item, work)
+    standings = {work.rid: str(work.standing) for work in planned}
+    context.ledger.note(item.id, context.run, f"syncing {', '.join(standings)}", {"standing in the archive": standings})
+    script = work_sync.script(context.settings, context.logical_date, planned, {"object": item.id})
+    return Done(f"{item.key} is to be synced", {"script": script})
+
+
+def _record_plan(context: Context, item: LedgerObject, work: PlannedWork) -> None:
+    phase = Phase.FAILED if work.refusal else Phase.DEBAGGED
+    place = str(work.place) if work.place else None
+    context.ledger.update_work(item.id, context.run, work.rid, phase=phase, destination=place, reason=work.refusal)
+
+
+def _judge(context: Context, item: LedgerObject, *, last_line: str) -> Done:
+    result = work_sync.parse_result(last_line)
+    folders = {folder.name: folder for folder in working.unbagged_works(context.settings, item)}
+    progress = context.progress("fixity", item.id)
+    for judged in work_sync.judge_works(context.settings, context.logical_date, folders, result, progress):
+        _record_result(context, item, judged)
+    works = context.ledger.object(item.id).works
+    failures = [work.reason or work.rid for work in works if work.phase is Phase.FAILED]
+    if failures:
+        raise SyncFailedError(
+            "; ".join(failures), cause=f"logs: {work_sync.log_folder(context.settings, context.logical_date)}"
+        )
+    _keep_manifests(context, item)
+    message = f"synced and compared with the bag: {', '.join(work.rid for work in works)}"
+    context.ledger.advance(item.id, context.run, Phase.SYNCED, message)
+    working.remove(context.settings, item)
+    return Done(f"{item.key} is synced")
+
+
+def _record_result(context: Context, item: LedgerObject, judged: WorkResult) -> None:
+    context.ledger.update_work(
+        item.id,
+        context.run,
+        judged.rid,
+        phase=Phase.FAILED if judged.failure else Phase.SYNCED,
+        audit=judged.audit,
+        reason=judged.failure,
+    )
+
+
+def _keep_manifests(context: Context, item: LedgerObject) -> None:
+    """Keep the tag files of bags of several works, which travel with none of them."""
+    for bag in working.unbagged_dir(context.settings, item).glob("*.bag"):
+        shutil.copytree(bag, working.kept_dir(context.settings, item) / bag.name, dirs_exist_ok=True)

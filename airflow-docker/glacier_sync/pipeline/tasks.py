@@ -1,0 +1,54 @@
+"""What each task of ``sqs_scheduled_dag`` calls; the DAG file only wires them.
+
+Airflow reads the DAG file every few seconds and so imports this module: what only
+a running task needs is imported by the task.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glacier_sync.pipeline.context import Context
+from glacier_sync.pipeline.outcome import Outcome
+
+
+def get_restored_object_messages(context: Context) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what this run has claimed, an entry for each object, and the problems of queues in words."""
+    from glacier_sync.pipeline.intake import take
+
+    taken = take(context)
+    claims = [{"object": item.id, "name": item.key.rpartition("/")[2]} for item in taken.objects]
+    return claims, [str(problem) for problem in taken.problems]
+
+
+def download_from_messages(context: Context, object_id: int) -> Outcome:
+    """Download an object."""
+    from glacier_sync.pipeline.download import DOWNLOAD
+    from glacier_sync.pipeline.stage import run_stage
+
+    return run_stage(context, DOWNLOAD, object_id)
+
+
+def debag_downloads(context: Context, object_id: int) -> Outcome:
+    """Verify and unbag what was downloaded."""
+    from glacier_sync.pipeline.debag import DEBAG
+    from glacier_sync.pipeline.stage import run_stage
+
+    return run_stage(context, DEBAG, object_id)
+
+
+def plan_sync(context: Context, object_id: int) -> Outcome:
+    """Return the bash that syncs an object's works; its lease is kept while this process lives."""
+    from glacier_sync.pipeline import sync
+    from glacier_sync.pipeline.lease import keep_lease_until_exit
+
+    outcome = sync.plan(context, object_id)
+    keep_lease_until_exit(context.settings, context.run)
+    return outcome
+
+
+def judge_sync(context: Context, object_id: int, last_line: str) -> Outcome:
+    """Settle an object whose bash has ended."""
+    from glacier_sync.pipeline import sync
+
+    return sync.judge(context, object_id, last_line)

@@ -1,0 +1,80 @@
+# shellcheck shell=bash
+# The demo: sample works through the whole main job. Source it after _airflow.sh.
+
+EMULATOR_PORT=${GLACIER_SYNC_EMULATOR_PORT:-5005}
+DEMO_STATE='' DEMO_OUTCOME=0
+
+# demo [-p N|--port N]: sets everything up, runs the main job, and leaves the page up.
+demo() {
+    read_demo_arguments "$@"
+    ensure_environment emulator
+    with_lock run_demo
+    exit "$DEMO_OUTCOME"
+}
+
+read_demo_arguments() {
+    while (($#)); do
+        case $1 in
+            -p | --port)
+                (($# >= 2)) || wrong_use "$1 needs a port"
+                # shellcheck disable=SC2034 # start_airflow reads it
+                PORT=$2 PORT_ASKED_FOR=$2
+                shift
+                ;;
+            *) wrong_use "demo: found '$1': expected nothing, or --port N" ;;
+        esac
+        shift
+    done
+    check_arguments
+}
+
+run_demo() {
+    require_no_services
+    demo_environment
+    start_emulator
+    "$VENV_DIR/bin/python" -m glacier_sync.demo prepare
+    start_airflow "${AIRFLOW_SERVICES[@]}"
+    "$VENV_DIR/bin/python" -m glacier_sync.demo follow --airflow "http://127.0.0.1:$PORT" \
+        --user admin --password-file "$ADMIN_PASSWORD_FILE" || DEMO_OUTCOME=$?
+    ((DEMO_OUTCOME <= 1)) || exit "$DEMO_OUTCOME"
+    keep_started_services
+    show_page
+}
+
+# require_no_services: services that run already have other settings than the demo's.
+require_no_services() {
+    local name
+    for name in "${AIRFLOW_SERVICES[@]}" emulator; do
+        if service_pid "$name" >/dev/null; then
+            die "$name runs already (pid $(service_pid "$name")), with settings of its own: stop everything first, with: ./local-airflow.sh -d" 2
+        fi
+    done
+}
+
+# demo_environment: nothing of the caller's own AWS reaches the demo, nor the other way
+# round; waiting times suit works of a few kilobytes.
+demo_environment() {
+    DEMO_STATE=$STATE_DIR/demo
+    mkdir -p "$DEMO_STATE"
+    unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN AWS_CA_BUNDLE AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_SQS
+    export AWS_ENDPOINT_URL=http://127.0.0.1:$EMULATOR_PORT
+    export AWS_ACCESS_KEY_ID=demo AWS_SECRET_ACCESS_KEY=demo AWS_EC2_METADATA_DISABLED=true
+    export AWS_CONFIG_FILE=$DEMO_STATE/aws-config AWS_SHARED_CREDENTIALS_FILE=$DEMO_STATE/aws-credentials
+    local name
+    for name in LEDGER_URL DATA_DIR ARCHIVE_PARENT WEB_PARENT LOG_DIR BIN_DIR SITE_CONFIG_DIR MAX_OBJECTS_PER_RUN; do
+        unset "GLACIER_SYNC_$name" "GLACIER_SYNC_${name}_FILE"
+    done
+    export GLACIER_SYNC_INTAKE=$DEMO_STATE/intake.yml
+    export GLACIER_SYNC_SQS_WAIT_SECONDS=2
+    export GLACIER_SYNC_INTAKE_RETRY_SECONDS=10 GLACIER_SYNC_TASK_RETRY_SECONDS=10
+    export GLACIER_SYNC_MAX_UNBAGGINGS=2 GLACIER_SYNC_MAX_SYNCS=2
+}
+
+start_emulator() {
+    require_free_port "$EMULATOR_PORT"
+    info "starting the AWS emulator on port $EMULATOR_PORT"
+    start_service emulator "$VENV_DIR/bin/glacier-sync" emulator --port "$EMULATOR_PORT" --restore-delay 2
+    wait_for_services 60 emulator_answers emulator
+}
+
+emulator_answers() { grep -q "^AWS_ENDPOINT_URL=" "$(service_log "$1")" 2>/dev/null; }

@@ -1,0 +1,178 @@
+#!/usr/bin/env bats
+# bin/_services.sh: starting, watching and stopping processes by their PID files.
+
+setup() {
+    FOLDER=$(mktemp -d)
+    export FOLDER
+    SERVER=$BATS_TEST_DIRNAME/support/service.py
+}
+
+teardown() {
+    in_script 'mapfile -t all < <(cd "$RUN_DIR" 2>/dev/null && ls *.pid | sed "s/\.pid$//"); stop_services 1 "${all[@]}"' >/dev/null 2>&1 || true
+    rm -rf -- "$FOLDER"
+}
+
+# in_script TEXT: runs it as a script of its own that uses the library. Its services get
+# none of the file descriptors that bats waits for.
+in_script() {
+    cat >"$FOLDER/script.sh" <<END
+source "$BATS_TEST_DIRNAME/../../bin/_common.sh"
+source "$BATS_TEST_DIRNAME/../../bin/_services.sh"
+RUN_DIR=$FOLDER/run SERVICE_LOG_DIR=$FOLDER/logs
+strict_mode
+end_on_signals
+serve() { start_service "\$1" python3 "$SERVER" "\$FOLDER/\$1" "\${@:2}"; }
+is_up() { [[ -e \$FOLDER/\$1 ]]; }
+$1
+END
+    bash "$FOLDER/script.sh" 3>&- 4>&-
+}
+
+@test "a service runs on after its script, is found, and is stopped" {
+    run in_script 'serve one; wait_for_services 20 is_up one'
+    [ "$status" -eq 0 ]
+    run in_script 'service_pid one'
+    [ "$status" -eq 0 ]
+    [ -d "/proc/$output" ]
+    pid=$output
+    run in_script 'stop_services 20 one'
+    [ "$status" -eq 0 ]
+    [[ $output != *WARNING* ]]
+    [ ! -d "/proc/$pid" ]
+    [ ! -e "$FOLDER/run/one.pid" ]
+}
+
+@test "its session, its signals and its file descriptors are its own" {
+    run in_script 'with_lock serve one; wait_for_services 20 is_up one'
+    pid=$(cut -d' ' -f1 "$FOLDER/run/one.pid")
+    read -ra stat <"/proc/$pid/stat"
+    [ "${stat[5]}" -eq "$pid" ]
+    # SIGINT (bit 1) is not ignored.
+    (((0x$(awk '/^SigIgn/ {print $2}' "/proc/$pid/status") & 2) == 0))
+    run in_script 'with_lock echo free'
+    [ "$output" = free ]
+}
+
+@test "it isn't started twice" {
+    in_script 'serve one; wait_for_services 20 is_up one'
+    recorded=$(<"$FOLDER/run/one.pid")
+    run in_script 'serve one'
+    [ "$status" -eq 1 ]
+    [[ $output == *"one runs already (pid ${recorded%% *})"* ]]
+    [ "$(<"$FOLDER/run/one.pid")" = "$recorded" ]
+    [ -d "/proc/${recorded%% *}" ]
+}
+
+@test "a process that got the service's old number is left alone" {
+    mkdir -p "$FOLDER/run"
+    sleep 300 3>&- &
+    stranger=$!
+    for recorded in "$stranger 1 $(</proc/sys/kernel/random/boot_id)" \
+        "$(cut -d' ' -f1,22 "/proc/$stranger/stat") another-boot" "$stranger" "nonsense" ""; do
+        printf '%s\n' "$recorded" >"$FOLDER/run/one.pid"
+        run in_script 'service_pid one'
+        [ "$status" -ne 0 ]
+        run in_script 'stop_services 5 one'
+        [ "$status" -eq 0 ]
+        kill -0 "$stranger"
+    done
+    printf '%s 1 boot\n' "$stranger" >"$FOLDER/run/one.pid"
+    run in_script 'serve one; wait_for_services 20 is_up one'
+    [ "$status" -eq 0 ]
+    kill -0 "$stranger"
+    kill "$stranger"
+}
+
+@test "a service that is killed is seen as ended, and can be started again" {
+    in_script 'serve one; wait_for_services 20 is_up one'
+    kill -KILL "$(cut -d' ' -f1 "$FOLDER/run/one.pid")"
+    rm "$FOLDER/one"
+    run in_script 'until ! service_pid one; do sleep 0.1; done; serve one; wait_for_services 20 is_up one; service_pid one'
+    [ "$status" -eq 0 ]
+}
+
+@test "what a killed service leaves behind is ended before the next start" {
+    in_script 'serve one --children; wait_for_services 20 is_up one'
+    kill -KILL "$(cut -d' ' -f1 "$FOLDER/run/one.pid")"
+    mapfile -t children <"$FOLDER/one.children"
+    [ "${#children[@]}" -eq 2 ]
+    for child in "${children[@]}"; do [ -d "/proc/$child" ]; done
+    run in_script 'stop_services 20 one'
+    [ "$status" -eq 0 ]
+    [[ $output == *"ending what one left running"* ]]
+    for child in "${children[@]}"; do [ ! -d "/proc/$child" ]; done
+}
+
+@test "a service that ignores being asked is killed, with a warning" {
+    in_script 'serve one --deaf; wait_for_services 20 is_up one'
+    pid=$(cut -d' ' -f1 "$FOLDER/run/one.pid")
+    run in_script 'stop_services 1 one'
+    [ "$status" -eq 0 ]
+    [[ $output == *"one didn't end within 1 seconds"* ]]
+    [[ $output == *"killing $pid"* ]]
+    run in_script 'service_pid one'
+    [ "$status" -ne 0 ]
+}
+
+@test "a service that ends at once: the message names the log and shows its end" {
+    run in_script 'start_service one bash -c "echo the reason why; exit 3"; wait_for_services 20 is_up one'
+    [ "$status" -eq 1 ]
+    [[ $output == *"  | the reason why"* ]]
+    [[ $output == *"one ended during its start"*"$FOLDER/logs/one.log"* ]]
+}
+
+@test "a service that doesn't answer: the message names the log, and it is stopped with the script" {
+    run in_script 'trap "stop_started_services 5" EXIT; serve one; wait_for_services 1 false one'
+    [ "$status" -eq 1 ]
+    [[ $output == *"one didn't answer within 1 seconds"*"$FOLDER/logs/one.log"* ]]
+    [ ! -e "$FOLDER/run/one.pid" ]
+}
+
+@test "a script that is interrupted stops what it started, and nothing else" {
+    in_script 'serve before; wait_for_services 20 is_up before'
+    for signal in INT TERM HUP; do
+        # A background job of bash ignores SIGINT, so it is given back by env.
+        cat >"$FOLDER/wait" <<<'trap "stop_started_services 5" EXIT; serve one; wait_for_services 60 false one'
+        run in_script 'exec 4>&1; env --default-signal=INT bash -c "
+            $(sed "\$d" "$FOLDER/script.sh")
+            $(<"$FOLDER/wait")" & until [[ -s $RUN_DIR/one.pid ]]; do sleep 0.1; done
+            kill -'$signal' $!; wait $! || echo "ended with $?"'
+        [[ $output == *"stopping one"*"ended with 1"[34]* ]]
+        [ ! -e "$FOLDER/run/one.pid" ]
+        [ -e "$FOLDER/run/before.pid" ]
+    done
+    run in_script 'service_pid before'
+    [ "$status" -eq 0 ]
+}
+
+@test "the log of the time before is kept" {
+    in_script 'start_service one echo first; sleep 0.3; start_service one echo second; sleep 0.3'
+    [ "$(<"$FOLDER/logs/one.log.1")" = first ]
+    [ "$(<"$FOLDER/logs/one.log")" = second ]
+}
+
+@test "a port that is taken is one clear line" {
+    python3 -c '
+import socket, sys, time
+taken = socket.create_server(("127.0.0.1", 0))
+print(taken.getsockname()[1], file=open(sys.argv[1], "w"), flush=True)
+time.sleep(60)' "$FOLDER/port" 3>&- &
+    until [ -s "$FOLDER/port" ]; do sleep 0.1; done
+    run in_script "require_free_port $(<"$FOLDER/port")"
+    kill $!
+    [ "$status" -eq 2 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ $output == *"port $(<"$FOLDER/port") on 127.0.0.1 can't be used (Address already in use)"* ]]
+    wait $! || true
+    run in_script "require_free_port $(<"$FOLDER/port")"
+    [ "$status" -eq 0 ]
+}
+
+@test "two scripts take turns" {
+    in_script 'with_lock bash -c "sleep 1; echo first >>$FOLDER/turns"' &
+    sleep 0.3
+    run in_script 'with_lock bash -c "echo second >>$FOLDER/turns"'
+    wait
+    [[ $output == *"waiting for another"* ]]
+    [ "$(tr '\n' ' ' <"$FOLDER/turns")" = "first second " ]
+}

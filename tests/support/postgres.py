@@ -1,0 +1,123 @@
+"""A real PostgreSQL for the tests: private, on a free port, gone when they end.
+
+Import the fixtures into a ``conftest.py``: ``postgres_url`` is a database
+for all tests, ``postgres_database`` the same one, emptied for the test at hand.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+_BINARIES = Path("/usr/lib/postgresql")
+_SECONDS_TO_START = 60
+_PASSWORD = "word-of-the-tests"
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "shared_buffers": "16MB",
+    "max_connections": "40",
+}
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Start a server and return the SQLAlchemy URL of its database."""
+    binaries = _newest_binaries()
+    if binaries is None:
+        missing = "PostgreSQL isn't installed: apt-get install postgresql"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    # The server's user must be able to enter the folder, which pytest's own doesn't allow.
+    folder = Path(tempfile.mkdtemp(prefix="glacier-sync-postgres-"))
+    try:
+        server, port = _start(binaries, folder)
+        try:
+            yield f"postgresql+psycopg2://tester:{_PASSWORD}@127.0.0.1:{port}/postgres"
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=60)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> str:
+    """Empty the database for one test and return its SQLAlchemy URL."""
+    with psycopg.connect(_plain(postgres_url), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return postgres_url
+
+
+def _plain(url: str) -> str:
+    return re.sub(r"^postgresql\+\w+", "postgresql", url)
+
+
+def _newest_binaries() -> Path | None:
+    found = [path.parent for path in _BINARIES.glob("*/bin/initdb") if path.parts[-3].isdigit()]
+    return max(found, key=lambda path: int(path.parts[-2]), default=None)
+
+
+def _start(binaries: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    data, log = folder / "data", folder / "log"
+    unprivileged = _as_unprivileged(folder)
+    password = folder / "password"
+    password.write_text(_PASSWORD, encoding="ascii")
+    initdb = [binaries / "initdb", "-D", data, "-U", "tester", "--auth=scram-sha-256", f"--pwfile={password}"]
+    options = ["--encoding=UTF8", "--locale=C", "--no-sync"]
+    subprocess.run([*unprivileged, *initdb, *options], check=True, capture_output=True, cwd=folder)
+    port = _free_port()
+    settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    command = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", *settings]
+    with log.open("wb") as output:
+        server = subprocess.Popen([*unprivileged, *command], stdout=output, stderr=output, cwd=folder)
+    _wait_until_it_answers(server, port, log)
+    return server, port
+
+
+def _as_unprivileged(folder: Path) -> list[str]:
+    """PostgreSQL refuses to run as root: return the words that make another user run it."""
+    if os.geteuid() != 0:
+        return []
+    shutil.chown(folder, "nobody")
+    # Dies with the tests, even if they are killed.
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=INT"]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + _SECONDS_TO_START
+    while True:
+        try:
+            psycopg.connect(f"postgresql://tester:{_PASSWORD}@127.0.0.1:{port}/postgres").close()
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                server.kill()
+                pytest.fail(f"PostgreSQL didn't start:\n{log.read_text(errors='replace')}")
+            time.sleep(0.05)
+        else:
+            return

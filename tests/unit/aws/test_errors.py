@@ -1,0 +1,82 @@
+import re
+from typing import Any
+
+import pytest
+from botocore import exceptions as boto
+from botocore.exceptions import BotoCoreError, ClientError
+from glacier_sync import aws
+from glacier_sync.aws.errors import Request, translate
+from glacier_sync.errors import ConfigurationError, GlacierSyncError, PermanentError, TransientError
+
+REQUEST = Request("download s3://nlm/W1.zip", "s3:GetObject", "ap-northeast-2", "nlm")
+
+
+def refusal(code: str, status: int) -> ClientError:
+    response: Any = {
+        "Error": {"Code": code, "Message": "in Amazon's\nwords"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(response, "GetObject")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "advice"),
+    [
+        ("SlowDown", 503, aws.ServiceUnavailableError, "try again later"),
+        ("Throttling", 400, aws.ServiceUnavailableError, "try again later"),
+        ("RequestTimeout", 400, aws.ServiceUnavailableError, "try again later"),
+        ("RequestTimeTooSkewed", 403, aws.ServiceUnavailableError, "set this machine's clock right"),
+        ("NeverHeardOf", 500, aws.ServiceUnavailableError, "try again later"),
+        ("503", 503, aws.ServiceUnavailableError, "try again later"),
+        ("AccessDenied", 403, aws.AccessDeniedError, "denied to profile 'nlm'; grant s3:GetObject"),
+        ("403", 403, aws.AccessDeniedError, "denied to profile 'nlm'; grant s3:GetObject"),
+        ("InvalidAccessKeyId", 403, aws.CredentialsError, "doesn't accept profile 'nlm'; renew or correct"),
+        ("ExpiredToken", 400, aws.CredentialsError, "doesn't accept profile 'nlm'; renew or correct"),
+        ("AWS.SimpleQueueService.NonExistentQueue", 400, aws.QueueUnavailableError, "no such queue in ap-northeast-2"),
+        ("QueueDoesNotExist", 400, aws.QueueUnavailableError, "correct queue, region or profile in intake.yml"),
+        ("NoSuchKey", 404, aws.ObjectMissingError, "upload it again"),
+        ("404", 404, aws.ObjectMissingError, "upload it again"),
+        ("NoSuchBucket", 404, aws.ObjectMissingError, "upload it again"),
+        ("PreconditionFailed", 412, aws.ObjectReplacedError, "request the restore of the new object"),
+        ("InvalidObjectState", 403, aws.RestoreExpiredError, "request its restore, then retry"),
+        ("InvalidArgument", 400, aws.RequestRefusedError, "see the cause, mend it"),
+    ],
+)
+def test_every_refusal_has_its_class_and_says_what_to_do(
+    code: str, status: int, kind: type[GlacierSyncError], advice: str
+) -> None:
+    error = translate(refusal(code, status), REQUEST)
+    assert type(error) is kind
+    assert error.message.startswith("can't download s3://nlm/W1.zip")
+    assert advice in error.message
+    assert error.cause == f"GetObject: {code} (HTTP {status}): in Amazon's words"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "advice"),
+    [
+        (boto.EndpointConnectionError(endpoint_url="u"), aws.ServiceUnavailableError, "check the network"),
+        (boto.ConnectTimeoutError(endpoint_url="u"), aws.ServiceUnavailableError, "check the network"),
+        (boto.ReadTimeoutError(endpoint_url="u"), aws.ServiceUnavailableError, "check the network"),
+        (boto.ConnectionClosedError(endpoint_url="u"), aws.ServiceUnavailableError, "check the network"),
+        (boto.SSLError(endpoint_url="u", error="EOF"), aws.ServiceUnavailableError, "check the network"),
+        (boto.SSLError(endpoint_url="u", error="CERTIFICATE_VERIFY_FAILED"), ConfigurationError, "set AWS_CA_BUNDLE"),
+        (boto.NoCredentialsError(), aws.CredentialsError, "correct the credentials file or log in again"),
+        (boto.UnauthorizedSSOTokenError(), aws.CredentialsError, "log in again"),
+        (boto.ParamValidationError(report="Invalid bucket name"), ConfigurationError, "check the names"),
+    ],
+)
+def test_what_boto_itself_raises(error: BotoCoreError, kind: type[GlacierSyncError], advice: str) -> None:
+    ours = translate(error, REQUEST)
+    assert type(ours) is kind
+    assert re.search(advice, ours.message)
+    assert ours.cause.startswith(type(error).__name__)
+
+
+def test_the_branches_decide_what_happens_next() -> None:
+    later = (aws.ServiceUnavailableError, aws.QueueUnavailableError, aws.NoSpaceError, aws.CorruptDownloadError)
+    never = (aws.ObjectMissingError, aws.ObjectReplacedError, aws.RestoreExpiredError, aws.NotArchivedError)
+    wrong = (aws.CredentialsError, aws.AccessDeniedError)
+    assert all(issubclass(kind, TransientError) for kind in later)
+    assert all(issubclass(kind, PermanentError) for kind in never)
+    assert all(issubclass(kind, ConfigurationError) for kind in wrong)

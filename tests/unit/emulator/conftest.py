@@ -1,0 +1,4 @@
+from tests.support import aws as support
+
+emulator = support.emulator
+aws = support.aws
