@@ -23,8 +23,8 @@ settings = pipeline.load_settings()
 TASK_DEFAULTS = {
     "retries": settings.task_retries,
     "retry_delay": timedelta(seconds=settings.task_retry_seconds),
-    "map_index_template": "{{ object_name }}",
 }
+OBJECT_NAME = "{{ object_name }}"
 
 
 def opened_for_task() -> AbstractContextManager[pipeline.Context]:
@@ -58,7 +58,8 @@ def settled(outcome: pipeline.Outcome) -> dict[str, Any]:
 
 def named(claim: dict[str, Any]) -> int:
     """Give the mapped task the object's name on Airflow's page; return the object's id."""
-    get_current_context()["object_name"] = claim["name"]
+    context = get_current_context()
+    context["object_name"], context["object_id"] = claim["name"], claim["object"]  # type: ignore[typeddict-unknown-key]
     return int(claim["object"])
 
 
@@ -79,7 +80,7 @@ def get_restored_object_messages() -> list[dict[str, Any]]:
     raise AirflowException("; ".join(["nothing to do yet: no restored object is waiting", *problems]))
 
 
-@task(pool="downloads")
+@task(pool="downloads", map_index_template=OBJECT_NAME)
 def download_from_messages(claim: dict[str, Any]) -> dict[str, Any]:
     """Download one object, verified and resumable."""
     object_id = named(claim)
@@ -88,7 +89,7 @@ def download_from_messages(claim: dict[str, Any]) -> dict[str, Any]:
     return claim
 
 
-@task(pool="unbaggings")
+@task(pool="unbaggings", map_index_template=OBJECT_NAME)
 def debag_downloads(claim: dict[str, Any]) -> dict[str, Any]:
     """Verify and unbag one download."""
     object_id = named(claim)
@@ -99,13 +100,18 @@ def debag_downloads(claim: dict[str, Any]) -> dict[str, Any]:
 
 def judge(last_line: str) -> str:
     """Settle the object whose bash has ended with this line."""
-    claim = get_current_context()["ti"].task.op_kwargs["claim"]
+    object_id = int(get_current_context()["object_id"])  # type: ignore[typeddict-item]
     with opened_for_task() as context:
-        settled(pipeline.judge_sync(context, claim["object"], last_line))
+        settled(pipeline.judge_sync(context, object_id, last_line))
     return last_line
 
 
-@task.bash(pool="syncs", env={}, append_env=False, output_processor=judge)
+# A task's standard input is a socket, for which bash reads the user's .bashrc unless
+# it is told that it isn't the outermost shell.
+BASH_ENVIRONMENT = {"SHLVL": "1"}
+
+
+@task.bash(pool="syncs", map_index_template=OBJECT_NAME, env=BASH_ENVIRONMENT, append_env=False, output_processor=judge)
 def sync_debagged(claim: dict[str, Any]) -> str:
     """Audit and sync one object's works with ``syncOneWork.sh``, in an environment of its own."""
     object_id = named(claim)

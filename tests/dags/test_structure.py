@@ -61,8 +61,9 @@ def test_schedule_and_retries_come_from_settings(bag: DagBag) -> None:
 
 
 def test_the_bash_task_inherits_nothing(bag: DagBag) -> None:
-    task = bag.dags["sqs_scheduled_dag"].get_task(f"{GROUP}.sync_debagged")
-    assert task.partial_kwargs["env"] == {} if hasattr(task, "partial_kwargs") else task.env == {}
+    options = bag.dags["sqs_scheduled_dag"].get_task(f"{GROUP}.sync_debagged").partial_kwargs
+    assert options["env"] == {"SHLVL": "1"}
+    assert options["append_env"] is False
 
 
 def test_the_dag_file_imports_airflow_and_the_pipeline_alone() -> None:

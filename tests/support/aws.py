@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from glacier_sync.aws import ObjectStore, Queue
 from glacier_sync.emulator.client import EmulatorClient
 from glacier_sync.emulator.server import Emulator
@@ -45,7 +48,7 @@ class Site:
 
     @property
     def store(self) -> ObjectStore:
-        return ObjectStore.open(REGION, None)
+        return _store(os.environ["AWS_ENDPOINT_URL"], os.environ.get("AWS_MAX_ATTEMPTS"))
 
     def put(self, key: str, content: bytes, **extra: Any) -> None:
         """Put an object in one piece."""
@@ -70,6 +73,12 @@ class Site:
             self.client.sqs.send_message(QueueUrl=url, MessageBody=body)
 
 
+@cache
+def _store(endpoint: str, attempts: str | None) -> ObjectStore:
+    # A client takes longer to make than most tests take to use it.
+    return ObjectStore.open(REGION, None)
+
+
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
     """An emulator of this test session: restores take no time, parts may be of any size."""
@@ -78,23 +87,28 @@ def emulator() -> Iterator[Emulator]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def emulator_client(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> EmulatorClient:
+    """What fills the emulator of this test session."""
+    with pytest.MonkeyPatch.context() as patch:
+        isolate(patch, tmp_path_factory.mktemp("aws"))
+        return EmulatorClient(emulator.url, REGION)
+
+
 @pytest.fixture
-def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Site:
+def aws(emulator: Emulator, emulator_client: EmulatorClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Site:
     """A fresh bucket and queue, and an environment in which boto3 finds only the emulator."""
     isolate(monkeypatch, tmp_path)
     monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.url)
     name = uuid4().hex
-    client = EmulatorClient(emulator.url, REGION)
-    client.create_intake(f"bucket.{name}", f"queue-{name}", events=["s3:ObjectRestore:Completed"])
-    site = Site(emulator.url, f"bucket.{name}", f"queue-{name}", client)
-    queue = site.queue
-    queue.delete(queue.receive(0))  # the test event
-    return site
+    url = emulator_client.create_intake(f"bucket.{name}", f"queue-{name}", events=["s3:ObjectRestore:Completed"])
+    emulator_client.sqs.purge_queue(QueueUrl=url)  # of the test event
+    return Site(emulator.url, f"bucket.{name}", f"queue-{name}", emulator_client)
 
 
 def isolate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Take this machine's own Amazon configuration away, and give credentials that mean nothing."""
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"):
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "AWS_MAX_ATTEMPTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))

@@ -131,7 +131,7 @@ def write_zip(path: Path, entries: Iterable[ZipEntry], *, before: bytes = b"", b
         raw = entry.raw if entry.raw is not None else _deflated(entry.data) if entry.method == 8 else entry.data
         crc = zlib.crc32(entry.data) if entry.crc is None else entry.crc
         size = len(entry.data) if entry.size is None else entry.size
-        offset = len(out) if entry.offset is None else entry.offset
+        offset = len(out) - len(before) if entry.offset is None else entry.offset
         local_name = entry.name if entry.local_name is None else entry.local_name
         local_method = entry.method if entry.local_method is None else entry.local_method
         times = entry.dos_time

@@ -30,17 +30,28 @@ class Fault:
     held: Event = field(default_factory=Event)
 
 
+def _is_ranged_get(method: str, headers: dict[str, str]) -> bool:
+    return method == "GET" and "range" in headers
+
+
+def every_request(method: str, headers: dict[str, str]) -> bool:
+    return True
+
+
 class FaultProxy:
     """``faults`` are spent in order on the requests that ``hits`` chooses: ranged GETs unless told otherwise."""
 
     def __init__(self, target: str) -> None:
         self.target = urlsplit(target).netloc
-        self.faults: deque[Fault] = deque()
-        self.hits: Callable[[str, dict[str, str]], bool] = lambda method, headers: (
-            method == "GET" and "range" in headers
-        )
-        self.requests: list[tuple[str, str, str]] = []
         self.url = ""
+        self.hits: Callable[[str, dict[str, str]], bool]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget faults and requests."""
+        self.faults: deque[Fault] = deque()
+        self.hits = _is_ranged_get
+        self.requests: list[tuple[str, str, str]] = []
 
     @property
     def ranges(self) -> list[str]:
@@ -72,6 +83,7 @@ def fault_proxy(target: str) -> Iterator[FaultProxy]:
 class _Handler(BaseHTTPRequestHandler):
     proxy: FaultProxy
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -92,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         upstream.close()
         self._answer(answer, body, fault)
 
-    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - http.server looks for these names
 
     def _answer(self, answer: http.client.HTTPResponse, body: bytes, fault: Fault) -> None:
         if fault.status:
@@ -117,5 +129,5 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self.connection.close()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Say nothing."""

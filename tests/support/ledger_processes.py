@@ -46,7 +46,7 @@ def claim_all(results: Connection, number: int, barrier: Any, url: str) -> None:
     run, mine = dag_run(str(number)), 0
     with Ledger(url, lease=LEASE) as ledger:
         barrier.wait()
-        while len(rows := ledger.claim(run, mine + 3)) > mine:
+        while len(rows := ledger.claim(run, mine + 10)) > mine:
             mine = len(rows)
         results.send([row.id for row in rows])
 

@@ -64,6 +64,7 @@ def postgres_database(postgres_url: str) -> str:
         )
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
+        connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
     return postgres_url
 
 

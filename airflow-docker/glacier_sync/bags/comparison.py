@@ -9,7 +9,7 @@ from pathlib import Path
 from glacier_sync.bags.defects import Defect, InvalidBagError, MissingElement
 from glacier_sync.bags.digests import hashers
 from glacier_sync.bags.disk import sync_filesystem
-from glacier_sync.bags.errors import PathError, UnreadableError, unreadable
+from glacier_sync.bags.errors import PathError, UnreadableError, is_folder, unreadable
 from glacier_sync.bags.folders import FileReader, Tree, list_tree
 from glacier_sync.bags.matching import find_works, match
 from glacier_sync.bags.names import shown
@@ -89,11 +89,12 @@ def compare(
     With ``drop_cache`` files are read from the disk, not from the system's memory.
     Links are never followed: one in the place of a file is a change. The folder
     ``<Work>.bag`` is the bag's, not payload. ``progress`` is called in the
-    caller's thread. Raises PathError if ``copy`` is no directory.
+    caller's thread. Raises PathError if ``copy`` is no directory,
+    and UnreadableError if it can't be listed at all.
     """
-    if not copy.is_dir():
+    if not is_folder(copy):
         raise PathError(f"{shown(str(copy))} is no directory: expected a work's copy; correct the path")
-    tree = list_tree(copy)
+    tree = _listed(copy)
     present = {**tree.files, **dict.fromkeys(tree.special, 0)}
     checks: dict[str, dict[str, str]] = defaultdict(dict)
     missing: set[str] = set()
@@ -108,7 +109,7 @@ def compare(
         except OSError as error:
             raise unreadable(copy, error) from error
     changed, unread = _hash(copy, tree, checks, workers=workers, progress=progress, drop_cache=drop_cache)
-    hidden = tuple(f"{folder}/" if folder else "" for folder in tree.unreadable)
+    hidden = tuple(f"{folder}/" for folder in tree.unreadable)
     own = f"{bag_folder(expected.rid)}/"
     return Differences(
         missing=tuple(sorted(name for name in missing if not name.startswith(hidden))),
@@ -116,6 +117,14 @@ def compare(
         changed=tuple(sorted(changed | (tree.special.keys() & checks.keys()))),
         unreadable=tuple(sorted(unread | tree.unreadable.keys())),
     )
+
+
+def _listed(folder: Path) -> Tree:
+    """List what stands below a folder; raises UnreadableError if the folder itself can't be listed."""
+    tree = list_tree(folder)
+    if "" in tree.unreadable:
+        raise unreadable(folder, tree.unreadable[""])
+    return tree
 
 
 def _hash(
@@ -150,17 +159,19 @@ def _hash(
 
 def _payload_manifests(bag_dir: Path) -> list[Manifest]:
     """Read the payload manifests whose checksums can be computed, in a bag that was verified before."""
-    if not bag_dir.is_dir():
+    if not is_folder(bag_dir):
         raise PathError(f"{shown(str(bag_dir))} isn't there: expected the manifests of a bag; unpack its bag again")
     defects: list[Defect] = []
+    names = sorted(_listed(bag_dir).files)
     declaration = Declaration()
-    if (bag_dir / DECLARATION).exists():
+    if DECLARATION in names:
         declaration = parse_declaration(DECLARATION, _read(bag_dir / DECLARATION), defects)
     manifests = []
-    for path in sorted(bag_dir.iterdir()):
-        if (manifest_kind(path.name) or (True,))[0]:
+    for name in names:
+        of_tags, _ = manifest_kind(name) or (True, "")
+        if of_tags:
             continue
-        manifest = parse_manifest(path.name, path.name, _read(path), declaration, defects)
+        manifest = parse_manifest(name, name, _read(bag_dir / name), declaration, defects)
         if manifest is not None and manifest.supported:
             manifests.append(manifest)
     if defects:

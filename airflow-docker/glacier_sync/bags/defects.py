@@ -14,6 +14,7 @@ from glacier_sync.bags.names import shown
 from glacier_sync.errors import PermanentError
 
 _SHOWN_DEFECTS = 3
+_DEFECTS_IN_CAUSE = 100
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class SameName(DetailedDefect):
 
 
 class InvalidBagError(PermanentError):
-    """A bag, or a zip of bags, with ``defects``: all of them, though the message shows the first."""
+    """A bag, or a zip of bags, with ``defects``: all of them, though message and cause show the first."""
 
     def __init__(self, path: Path | str, defects: Sequence[Defect]) -> None:
         self.defects = tuple(defects)
@@ -199,5 +200,5 @@ class InvalidBagError(PermanentError):
         more = f"; and {count - _SHOWN_DEFECTS} more, which glacier-sync verify lists" if count > _SHOWN_DEFECTS else ""
         super().__init__(
             f"{shown(str(path))} is not a valid bag, {count} {'defect' if count == 1 else 'defects'}: {first}{more}",
-            cause="\n".join(str(defect) for defect in self.defects),
+            cause="\n".join(str(defect) for defect in self.defects[:_DEFECTS_IN_CAUSE]),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,3 +75,19 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise unwritable(error.filename or path, error) from error
+
+
+def mode_of(path: Path) -> int | None:
+    """Return the mode of what a path leads to, or None if nothing is there. Raises UnreadableError."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path leads to a directory. Raises UnreadableError."""
+    mode = mode_of(path)
+    return mode is not None and stat.S_ISDIR(mode)

@@ -10,6 +10,7 @@ import os
 import re
 
 _MAX_COMPONENT_BYTES = 255
+_MAX_BYTES_OF_CHAR = 4
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _ENCODED: dict[str, str] = {"%0a": "\n", "%0d": "\r", "%25": "%"}
 _ENCODED_BREAK = re.compile("%0[AaDd]")
@@ -38,7 +39,7 @@ def unsafe(name: str) -> str | None:
         (name.startswith(("/", "\\")) or bool(_DRIVE.match(name)), "is absolute"),
         (".." in on_windows, "climbs out with '..'"),
         ("" in components or "." in components, "has an empty component or '.'"),
-        (max(map(_bytes, components)) > _MAX_COMPONENT_BYTES, f"has a component of over {_MAX_COMPONENT_BYTES} bytes"),
+        (_is_long(components), f"has a component of over {_MAX_COMPONENT_BYTES} bytes"),
     )
     return next((problem for found, problem in problems if found), None)
 
@@ -79,8 +80,12 @@ def _decoded(match: re.Match[str]) -> str:
     return _ENCODED[match.group().lower()]
 
 
-def _bytes(name: str) -> int:
-    return len(name.encode("utf-8", "replace"))
+def _is_long(components: list[str]) -> bool:
+    return any(
+        len(component) * _MAX_BYTES_OF_CHAR > _MAX_COMPONENT_BYTES
+        and len(component.encode("utf-8", "replace")) > _MAX_COMPONENT_BYTES
+        for component in components
+    )
 
 
 def _escaped(char: str) -> str:

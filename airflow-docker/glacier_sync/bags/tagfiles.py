@@ -115,7 +115,8 @@ def _encoding(path: str, name: str | None, defects: list[Defect]) -> str:
     if name is None:
         return Declaration.encoding
     try:
-        b"".decode(name)
+        # Codecs that aren't of text are refused only when there is something to decode.
+        bytes(4).decode(name, "replace")
     except (LookupError, ValueError):
         defects.append(
             InvalidDeclaration(path, f"declares the encoding {_quoted(name)}, which isn't known: expected UTF-8")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from glacier_sync.bags.defects import Defect, InvalidBagError
 from glacier_sync.bags.disk import NewFile, make_folders, require_space
-from glacier_sync.bags.errors import PathError
+from glacier_sync.bags.errors import PathError, mode_of
 from glacier_sync.bags.inspection import Inspection, inspect
 from glacier_sync.bags.names import shown
 from glacier_sync.bags.placing import Plan, plan_places
@@ -86,9 +87,10 @@ def space_needed(zip_path: Path) -> int:
 
 
 def _open_zip(path: Path) -> ZipSource:
-    if not path.exists():
+    mode = mode_of(path)
+    if mode is None:
         raise PathError(f"{shown(str(path))} doesn't exist: expected a zip of bags; correct the path")
-    if not path.is_file():
+    if not stat.S_ISREG(mode):
         raise PathError(f"{shown(str(path))} is no file: expected a zip of bags; correct the path")
     return ZipSource(path)
 

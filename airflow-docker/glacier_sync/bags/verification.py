@@ -10,7 +10,7 @@ from pathlib import Path
 
 from glacier_sync.bags.defects import ChecksumMismatch, Defect
 from glacier_sync.bags.digests import hashers
-from glacier_sync.bags.errors import PathError, unreadable
+from glacier_sync.bags.errors import PathError, mode_of
 from glacier_sync.bags.folders import FolderSource
 from glacier_sync.bags.inspection import Check, Inspection, inspect
 from glacier_sync.bags.names import shown
@@ -62,14 +62,9 @@ def verify(path: Path, *, workers: int, progress: Progress | None = None) -> tup
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
     """Open a directory or a zip for reading. Raises PathError and UnreadableError."""
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise PathError(
-            f"{shown(str(path))} doesn't exist: expected a bag, a directory or a zip; correct the path"
-        ) from error
-    except OSError as error:
-        raise unreadable(path, error) from error
+    mode = mode_of(path)
+    if mode is None:
+        raise PathError(f"{shown(str(path))} doesn't exist: expected a bag, a directory or a zip; correct the path")
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise PathError(f"{shown(str(path))} is neither a directory nor a file: expected a bag; correct the path")
     with FolderSource(path) if stat.S_ISDIR(mode) else ZipSource(path) as source:

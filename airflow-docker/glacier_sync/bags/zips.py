@@ -205,10 +205,10 @@ def _members(infos: list[zipfile.ZipInfo], start: int, zip_name: str, contents: 
     """Take the entries that have safe names of their own; note the defects of all."""
     members: dict[str, _Member] = {}
     ordered = sorted(infos, key=lambda info: info.header_offset)
-    if ordered and ordered[0].header_offset:
+    if ordered and ordered[0].header_offset > 0:
         problem = f"has {ordered[0].header_offset} bytes before its first entry: expected none"
         contents.defects.append(DamagedZip(zip_name, problem))
-    limits = [info.header_offset for info in ordered[1:]] + [start]
+    limits = [*(info.header_offset for info in ordered), start][1:]
     overlapped = False
     for info, limit in zip(ordered, limits, strict=True):
         raw = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8 else "latin-1")
@@ -218,6 +218,8 @@ def _members(infos: list[zipfile.ZipInfo], start: int, zip_name: str, contents: 
         defects = _entry_defects(info, name, folder=folder)
         if overlaps or overlapped:
             defects.append(DamagedZip(name, "shares bytes with another entry: expected each for itself"))
+        if info.header_offset < 0:
+            defects.append(DamagedZip(name, "begins before the zip: bytes are missing, or its end is damaged"))
         overlapped = overlaps
         contents.defects += defects
         if any(isinstance(defect, UnsafeName) for defect in defects):

@@ -62,6 +62,9 @@ def _application(restores: Restores) -> DomainDispatcherApplication:
 
 
 class _QuietHandler(MotoRequestHandler):
+    # An answer's head and body are written apart; Nagle's algorithm would hold the body back.
+    disable_nagle_algorithm = True
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing of requests; errors are still logged."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -97,8 +98,11 @@ def _listening(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server((str(address[0]), port), family=family, backlog=128)
     except (OSError, OverflowError) as error:
+        number = getattr(error, "errno", None)
+        # Negative numbers are the resolver's, which has texts of its own.
+        reason = os.strerror(number) if number and number > 0 else getattr(error, "strerror", str(error))
         raise ConfigurationError(
-            f"the emulator can't listen at {host}:{port} ({getattr(error, 'strerror', None) or error}): "
+            f"the emulator can't listen at {host}:{port} ({reason}): "
             "expected a free port of this machine; stop what uses it, or choose another with --port",
             cause=str(error),
         ) from error

@@ -63,6 +63,8 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """Open a session that commits at the end of the block, or changes nothing."""
         with told_clearly(self.url), Session(self._writing_engine) as session, session.begin():
+            # Connecting begins the transaction, and with SQLite waits for the lock.
+            session.connection()
             if not self.is_sqlite:
                 session.execute(select(func.pg_advisory_xact_lock(_WRITERS_LOCK)))
             yield session

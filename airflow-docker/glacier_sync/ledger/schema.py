@@ -26,8 +26,9 @@ def migrate(database: Database) -> None:
     with database.writing() as session:
         if not database.is_sqlite:
             _check_encoding(database, session)
-        if _found(session) == _expected() or _is_newer(session):
-            _check_found(database, session)
+        steps = _steps()
+        if not _is_behind(steps, _found(session)):
+            _check_found(database, session, steps)
             return
         config = _config()
         config.attributes["connection"] = session.connection()
@@ -37,7 +38,7 @@ def migrate(database: Database) -> None:
 def check(database: Database) -> None:
     """Raise LedgerConfigurationError unless the schema is this program's version."""
     with database.reading() as session:
-        _check_found(database, session)
+        _check_found(database, session, _steps())
 
 
 def is_empty(database: Database) -> bool:
@@ -46,22 +47,18 @@ def is_empty(database: Database) -> bool:
         return _found(session) is None
 
 
-def _check_found(database: Database, session: Session) -> None:
-    found, expected = _found(session), _expected()
+def _check_found(database: Database, session: Session, steps: list[str]) -> None:
+    found, expected = _found(session), steps[0]
     if found == expected:
         return
-    where = f"the ledger ({place(database.url)})"
-    if _is_newer(session):
-        raise LedgerConfigurationError(
-            f"{where} has schema {found}, expected {expected}: a newer program made it; install that version"
-        )
-    raise LedgerConfigurationError(f"{where} has schema {found or 'none'}, expected {expected}: {MIGRATE}")
+    where = f"the ledger ({place(database.url)}) has schema {found or 'none'}, expected {expected}"
+    if _is_behind(steps, found):
+        raise LedgerConfigurationError(f"{where}: {MIGRATE}")
+    raise LedgerConfigurationError(f"{where}: a newer program made it; install that version")
 
 
-def _is_newer(session: Session) -> bool:
-    found = _found(session)
-    known = {step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions()}
-    return found is not None and found not in known
+def _is_behind(steps: list[str], found: str | None) -> bool:
+    return found is None or found in steps[1:]
 
 
 def _found(session: Session) -> str | None:
@@ -69,8 +66,9 @@ def _found(session: Session) -> str | None:
     return MigrationContext.configure(session.connection(), opts=options).get_current_revision()
 
 
-def _expected() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
+def _steps() -> list[str]:
+    """Return the versions that this program knows, newest first."""
+    return [step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
 def _config() -> Config:

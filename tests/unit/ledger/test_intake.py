@@ -230,7 +230,7 @@ def test_nothing_of_a_message_is_recorded_if_a_part_cannot_be(ledger: Ledger) ->
 NUMBERS = itertools.count()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=())))
 def test_any_text_is_read_as_it_was_written(ledger: Ledger, text: str) -> None:
     ledger.reject("nlm", f"m{next(NUMBERS)}", text, text)

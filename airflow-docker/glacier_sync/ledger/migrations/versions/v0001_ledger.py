@@ -10,6 +10,7 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _PHASES = ("requested", "restored", "downloaded", "debagged", "synced", "failed")
 
 _SQLITE_TRIGGERS = tuple(
@@ -36,7 +37,7 @@ def upgrade() -> None:
 
 
 def _id() -> sa.Column[int]:
-    return sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True)
+    return sa.Column("id", _NUMBER, primary_key=True)
 
 
 def _time(name: str, *, nullable: bool = True) -> sa.Column[datetime]:
@@ -101,7 +102,7 @@ def _make_work() -> None:
     op.create_table(
         "glacier_sync_work",
         _id(),
-        sa.Column("object_id", sa.BigInteger(), nullable=False),
+        sa.Column("object_id", _NUMBER, nullable=False),
         _text("rid", nullable=False),
         sa.Column("files", sa.BigInteger(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
@@ -121,7 +122,7 @@ def _make_event() -> None:
     op.create_table(
         "glacier_sync_event",
         _id(),
-        sa.Column("object_id", sa.BigInteger()),
+        sa.Column("object_id", _NUMBER),
         _time("time", nullable=False),
         sa.Column("kind", sa.String(32), nullable=False),
         _text("run"),

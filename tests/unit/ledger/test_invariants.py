@@ -1,0 +1,152 @@
+"""Claims and phases under any order of calls, on both databases."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from tests.support.ledger import LEASE, HandClock, announced, dag_run, work_key
+
+from glacier_sync.ledger import ClaimLostError, Ledger, LedgerEvent, LedgerObject, Phase, PhaseOrderError, Run
+
+RUNS = st.sampled_from([dag_run(name) for name in ("one", "two", "three")])
+RIDS = st.sampled_from(["W1", "W2", "W3"])
+ROWS = st.integers(0, 30)
+LATER_PHASES = st.sampled_from([Phase.DOWNLOADED, Phase.DEBAGGED, Phase.SYNCED, Phase.FAILED])
+
+# The examples share one database: what one has recorded is no duplicate for the next.
+EXAMPLES = itertools.count()
+
+
+class LedgerInUse(RuleBasedStateMachine):
+    """Does what runs do, and knows which run was the last to take each object."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.clock = HandClock()
+        self.ledger = Ledger(url, lease=LEASE, clock=self.clock)
+        self.rows = {row.id: row for row in self.ledger.objects()}
+        self.events: list[LedgerEvent] = self.ledger.events()
+        self.start = len(self.rows)
+        self.takers: dict[int, str] = {}
+        self.example = next(EXAMPLES)
+        self.numbers = itertools.count()
+
+    def teardown(self) -> None:
+        # The next example begins with nothing left to do.
+        self.clock.passes(LEASE)
+        janitor = dag_run("janitor")
+        while rows := self.ledger.claim(janitor, 10):
+            for row in rows:
+                self.ledger.fail(row.id, janitor, "the example has ended", "")
+        self.ledger.close()
+
+    def pick(self, number: int) -> LedgerObject:
+        return list(self.rows.values())[self.start :][number % (len(self.rows) - self.start)]
+
+    def is_live(self, row: LedgerObject) -> bool:
+        return row.lease_until is not None and row.lease_until > self.clock.now
+
+    def work_is_in_other_hands(self, row: LedgerObject) -> bool:
+        return any(self.is_live(other) and other.rid == row.rid for other in self.rows.values() if other.id != row.id)
+
+    @rule(rid=RIDS, etag=st.sampled_from("ab"), days=st.integers(1, 2))
+    def record(self, rid: str, etag: str, days: int) -> None:
+        found = announced(work_key(rid), etag=f"{etag}{self.example}", expiry=self.clock.now + timedelta(days=days))
+        self.ledger.record("nlm", f"m{next(self.numbers)}", [found, found], [])
+        assert self.ledger.record("nlm", f"m{next(self.numbers)}", [found], []) == ()
+
+    @rule(run=RUNS, limit=st.integers(0, 4))
+    def claim(self, run: Run, limit: int) -> None:
+        taken = self.ledger.claim(run, limit)
+        assert len(taken) <= limit
+        for row in taken:
+            old = self.rows[row.id]
+            assert old.claimed_by == run.name or not self.is_live(old)
+            self.takers[row.id] = run.name
+        if len(taken) < limit:
+            chosen = {row.rid for row in taken}
+            free = [row for row in self.rows.values() if not row.phase.is_terminal and not self.is_live(row)]
+            assert all(row.rid in chosen or self.work_is_in_other_hands(row) for row in free)
+
+    @precondition(lambda self: len(self.rows) > self.start)
+    @rule(run=RUNS, number=ROWS)
+    def hold(self, run: Run, number: int) -> None:
+        old = self.pick(number)
+        in_other_hands = self.is_live(old) and old.claimed_by != run.name
+        try:
+            row = self.ledger.hold(old.id, run)
+        except ClaimLostError:
+            assert in_other_hands or self.work_is_in_other_hands(old)
+        else:
+            assert old.phase.is_terminal or not in_other_hands
+            if not row.phase.is_terminal:
+                self.takers[row.id] = run.name
+
+    @precondition(lambda self: len(self.rows) > self.start)
+    @rule(run=RUNS, number=ROWS, phase=LATER_PHASES)
+    def move(self, run: Run, number: int, phase: Phase) -> None:
+        old = self.pick(number)
+        holds = old.claimed_by == run.name and (self.is_live(old) or not self.work_is_in_other_hands(old))
+        try:
+            if phase is Phase.FAILED:
+                self.ledger.fail(old.id, run, "reason", "cause")
+            else:
+                self.ledger.advance(old.id, run, phase, "message")
+        except ClaimLostError:
+            assert not holds
+        except PhaseOrderError:
+            assert phase.rank <= old.phase.rank or old.phase.is_terminal
+        else:
+            assert holds or old.phase is phase
+
+    @precondition(lambda self: len(self.rows) > self.start)
+    @rule(run=RUNS, number=ROWS)
+    def release(self, run: Run, number: int) -> None:
+        old = self.pick(number)
+        try:
+            self.ledger.release(old.id, run, "message")
+        except ClaimLostError:
+            assert old.claimed_by not in (None, run.name)
+        else:
+            assert old.claimed_by in (None, run.name)
+
+    @rule(run=RUNS)
+    def renew(self, run: Run) -> None:
+        live = [row for row in self.rows.values() if row.claimed_by == run.name and self.is_live(row)]
+        assert self.ledger.renew(run) >= len(live)
+
+    @rule(part=st.sampled_from([0.4, 1.0]))
+    def time_passes(self, part: float) -> None:
+        self.clock.passes(LEASE * part)
+
+    @invariant()
+    def a_work_is_in_one_hand_and_what_is_over_in_none(self) -> None:
+        self.see_what_changed()
+        live = [row for row in self.rows.values() if self.is_live(row)]
+        assert len({row.rid for row in live}) == len(live)
+        assert all(row.claimed_by in (None, self.takers.get(row.id)) for row in self.rows.values())
+        assert all(row.claimed_by is None for row in self.rows.values() if row.phase.is_terminal)
+
+    def see_what_changed(self) -> None:
+        rows = {row.id: row for row in self.ledger.objects()}
+        assert rows.keys() >= self.rows.keys()
+        assert all(rows[number].phase.rank >= old.phase.rank for number, old in self.rows.items())
+        events = self.ledger.events()
+        assert events[: len(self.events)] == self.events
+        on_their_way = [(row.key, row.etag) for row in rows.values() if not row.phase.is_terminal]
+        assert len(set(on_their_way)) == len(on_their_way)
+        self.rows, self.events = rows, events
+
+
+def test_claims_and_phases_under_any_order_of_calls(ledger: Ledger, url: str) -> None:
+    count = 4 if url.startswith("postgresql") else 10
+    run_state_machine_as_test(
+        lambda: LedgerInUse(url),
+        settings=settings(
+            max_examples=count, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

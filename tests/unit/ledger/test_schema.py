@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from pydantic import SecretStr
+from tests.support.ledger import LEASE, record_works
+
+from glacier_sync.ledger import Ledger, LedgerConfigurationError, LedgerUnavailableError
+from glacier_sync.ledger.models import Base
+from glacier_sync.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+SITES_COLUMNS = {
+    "id",
+    "object_name",
+    "restore_requested_on",
+    "restore_complete_on",
+    "download_complete_on",
+    "debag_complete_on",
+    "sync_complete_on",
+    "user_data",
+    "create_time",
+    "update_time",
+}
+
+
+def execute(url: str, *statements: str) -> None:
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+    engine.dispose()
+
+
+def opened(url: str) -> Ledger:
+    return Ledger.open(Settings(ledger_url=SecretStr(url)))
+
+
+@pytest.fixture
+def new(url: str) -> str:
+    """A database that is migrated."""
+    with Ledger(url, lease=LEASE) as ledger:
+        ledger.migrate()
+    return url
+
+
+def test_migrating_twice_keeps_what_is_there(url: str) -> None:
+    with Ledger(url, lease=LEASE) as ledger:
+        ledger.migrate()
+        record_works(ledger, "W1")
+        ledger.migrate()
+        assert len(ledger.objects()) == 1
+    with opened(url) as ledger:
+        assert len(ledger.objects()) == 1
+
+
+def test_the_migrations_make_what_the_models_say(new: str) -> None:
+    engine = sa.create_engine(new)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": "glacier_sync_schema"})
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
+
+
+def test_the_columns_of_the_sites_are_there(new: str) -> None:
+    engine = sa.create_engine(new)
+    columns = {column["name"]: column for column in sa.inspect(engine).get_columns("glacier_sync_progress")}
+    engine.dispose()
+    assert columns.keys() >= SITES_COLUMNS
+    assert isinstance(columns["object_name"]["type"], sa.VARCHAR)
+    assert columns["object_name"]["type"].length == 255
+    assert all(columns[name]["nullable"] for name in SITES_COLUMNS if name.endswith("_on"))
+
+
+def test_no_phase_but_the_known_ones_can_be_stored(new: str) -> None:
+    with Ledger(new, lease=LEASE) as ledger:
+        record_works(ledger, "W1")
+    with pytest.raises(sa.exc.IntegrityError):
+        execute(new, "UPDATE glacier_sync_progress SET phase = 'lost'")
+
+
+def test_a_missing_file_is_made_with_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "of it" / "ledger.sqlite"
+    with opened(f"sqlite:///{path}") as ledger:
+        assert ledger.objects() == []
+    assert path.exists()
+
+
+def test_a_file_left_empty_by_a_killed_process_is_filled(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.touch()
+    with opened(f"sqlite:///{path}") as ledger:
+        assert ledger.objects() == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    with pytest.raises(LedgerUnavailableError, match=r"the ledger's folder .*state can't be made: File exists"):
+        opened(f"sqlite:///{tmp_path / 'state' / 'ledger.sqlite'}")
+
+
+def test_a_server_without_tables_is_not_migrated_in_passing(postgres_database: str) -> None:
+    with pytest.raises(LedgerConfigurationError, match=r"has schema none, expected \d+: run the migration: python -m"):
+        opened(postgres_database)
+
+
+def test_a_newer_schema_is_told_and_left_alone(new: str) -> None:
+    execute(new, "UPDATE glacier_sync_schema SET version_num = 'tomorrow'")
+    with pytest.raises(LedgerConfigurationError, match=r"has schema tomorrow, expected .*: a newer program made it"):
+        opened(new)
+    with (
+        Ledger(new, lease=LEASE) as ledger,
+        pytest.raises(LedgerConfigurationError, match="a newer program made it"),
+    ):
+        ledger.migrate()
+
+
+def test_tables_of_another_program_are_told_and_left_alone(url: str) -> None:
+    execute(url, "CREATE TABLE glacier_sync_progress (id INTEGER)", "INSERT INTO glacier_sync_progress VALUES (7)")
+    with Ledger(url, lease=LEASE) as ledger, pytest.raises(LedgerConfigurationError, match="didn't make"):
+        ledger.migrate()
+    engine = sa.create_engine(url)
+    assert sa.inspect(engine).get_table_names() == ["glacier_sync_progress"]
+    engine.dispose()
+
+
+def test_another_program_may_keep_its_own_migrations_beside(url: str) -> None:
+    execute(url, "CREATE TABLE alembic_version (version_num VARCHAR(32))", "INSERT INTO alembic_version VALUES ('x')")
+    with Ledger(url, lease=LEASE) as ledger:
+        ledger.migrate()
+        assert ledger.objects() == []
+
+
+def test_a_server_that_does_not_store_utf8_is_told(postgres_url: str) -> None:
+    execute_outside(postgres_url, "CREATE DATABASE narrow ENCODING 'LATIN1' TEMPLATE template0")
+    narrow = sa.make_url(postgres_url).set(database="narrow").render_as_string(hide_password=False)
+    with Ledger(narrow, lease=LEASE) as ledger, pytest.raises(LedgerConfigurationError, match="stores text as LATIN1"):
+        ledger.migrate()
+    execute_outside(postgres_url, "DROP DATABASE narrow WITH (FORCE)")
+
+
+def execute_outside(url: str, statement: str) -> None:
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(statement))
+    engine.dispose()
+
+
+def run_migration(path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "glacier_sync.ledger"],
+        env={**os.environ, **environment},
+        cwd=path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_migrates_from_an_installed_wheel(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    environment = {"PYTHONPATH": str(tmp_path / "site"), "GLACIER_SYNC_HOME": str(tmp_path / "home")}
+    for _ in range(2):
+        done = run_migration(tmp_path, environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "the ledger's tables are of this program's version\n"
+    with opened(f"sqlite:///{tmp_path / 'home' / 'ledger.sqlite'}") as ledger:
+        assert ledger.objects() == []
+
+
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
+    done = run_migration(tmp_path, {"GLACIER_SYNC_LEDGER_URL": "mysql://user:secret-word@host/ledger"})
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "names a mysql database" in done.stderr
+    assert "secret-word" not in done.stderr
