@@ -48,7 +48,9 @@ class Site:
 
     @property
     def store(self) -> ObjectStore:
-        return _store(os.environ["AWS_ENDPOINT_URL"], os.environ.get("AWS_MAX_ATTEMPTS"))
+        return _store(
+            os.environ["AWS_ENDPOINT_URL"], os.environ.get("AWS_MAX_ATTEMPTS", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+        )
 
     def put(self, key: str, content: bytes, **extra: Any) -> None:
         """Put an object in one piece."""
@@ -108,7 +110,14 @@ def aws(emulator: Emulator, emulator_client: EmulatorClient, monkeypatch: pytest
 
 def isolate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Take this machine's own Amazon configuration away, and give credentials that mean nothing."""
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE", "AWS_MAX_ATTEMPTS"):
+    for name in (
+        "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_SESSION_TOKEN",
+        "AWS_CA_BUNDLE",
+        "AWS_MAX_ATTEMPTS",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))

@@ -5,9 +5,10 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
-from glacier_sync.events import InvalidMessageError, RestoredObject, parse, select
 from hypothesis import given
 from hypothesis import strategies as st
+
+from glacier_sync.events import InvalidMessageError, RestoredObject, parse, select
 
 RECORD: dict[str, Any] = {
     "eventVersion": "2.1",

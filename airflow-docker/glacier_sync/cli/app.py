@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import traceback
 from typing import Annotated
 
-import click
 import typer
 
 from glacier_sync import __version__
-from glacier_sync.cli import bag_commands, emulator_command, pipeline_commands
+from glacier_sync.cli import bag_commands, emulator_command, output, pipeline_commands
 from glacier_sync.errors import GlacierSyncError
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it: 128 and SIGINT's number."""
 
 HELP = """Restored Glacier objects become verified, audited, archived works.
 
@@ -60,26 +63,29 @@ def options(
 
 def main() -> None:
     """Run the command, and end with its exit status."""
-    debug = "--debug" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal's encoding that lacks a letter must not end the command.
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_status(debug="--debug" in sys.argv))
+
+
+def _status(*, debug: bool) -> int:
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        status = app(standalone_mode=False) or 0
     except GlacierSyncError as error:
         _complain(error.message, debug=debug)
-        sys.exit(error.exit_status)
-    except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        typer.echo("glacier-sync: interrupted; run it again to go on", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+        return error.exit_status
+    except typer.TyperException as error:
+        if wrong := error.format_message():
+            _complain(f"{wrong.rstrip('.')}; see glacier-sync --help", debug=debug)
+        return error.exit_code
+    if status == INTERRUPTED:
+        output.line("glacier-sync: interrupted; run it again to go on", error=True)
+    return int(status)
 
 
 def _complain(message: str, *, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    typer.echo(f"glacier-sync: {message}", err=True)
+    output.line(f"glacier-sync: {message}", error=True)

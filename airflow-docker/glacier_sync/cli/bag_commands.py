@@ -49,7 +49,7 @@ def unbag(
     settings = load_settings()
     for path in zips:
         _require(path)
-    if not to.is_dir():
+    if not (_exists(to) and to.is_dir()):
         raise ConfigurationError(f"{to} isn't there: expected a folder to unpack to; make it first")
     works: list[bags.UnbaggedWork] = []
     failed = False
@@ -71,8 +71,17 @@ def unbag(
 
 
 def _require(path: Path) -> None:
-    if not path.exists():
+    if not _exists(path):
         raise ConfigurationError(f"{path} doesn't exist: expected a bag, a directory or a zip; correct the path")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} can't be looked at ({error.strerror}): expected a path that this user may read; correct it"
+        ) from error
 
 
 def _print_report(report: bags.BagReport) -> None:

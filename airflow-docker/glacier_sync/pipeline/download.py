@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from glacier_sync.aws import ObjectStore
+from pathlib import Path
+
+from glacier_sync.aws import Download, ObjectStore
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import LedgerObject, Phase
 from glacier_sync.pipeline import working
@@ -18,25 +20,27 @@ def _download(context: Context, item: LedgerObject) -> Done:
     target = working.zip_path(settings, item)
     if item.phase is Phase.DEBAGGED and working.unbagged_works(settings, item):
         return Done(f"{item.key} is unbagged already")
-    if not target.exists():
-        _fetch(context, item)
+    if item.phase is not Phase.RESTORED and target.exists():
+        return Done(f"{item.key} is downloaded already")
+    download = _fetch(context, item, target)
+    size = download.path.stat().st_size
+    facts = {"bytes": size, "verified by": download.verified, "not checked": download.unverified}
     if item.phase is Phase.RESTORED:
-        size = target.stat().st_size
-        context.ledger.advance(
-            item.id, context.run, Phase.DOWNLOADED, f"{size:,} bytes downloaded and verified", {"bytes": size}
-        )
+        message = f"{size:,} bytes downloaded, verified by {', '.join(download.verified) or 'their number'}"
+        context.ledger.advance(item.id, context.run, Phase.DOWNLOADED, message, facts)
+    else:
+        context.ledger.note(item.id, context.run, f"downloaded again, {size:,} bytes: it wasn't on this disk", facts)
     return Done(f"{item.key} is downloaded")
 
 
-def _fetch(context: Context, item: LedgerObject) -> None:
+def _fetch(context: Context, item: LedgerObject, target: Path) -> Download:
     settings = context.settings
     queue = _queue_of(settings.intake, item, load_intake(settings.intake))
     store = ObjectStore.open(queue.region, queue.profile)
     facts = store.head(item.bucket, item.key, item.version_id, etag=item.etag)
-    target = working.zip_path(settings, item)
     target.parent.mkdir(exist_ok=True)
     working.require_space(settings, item, facts.size)
-    store.download(
+    return store.download(
         facts,
         target,
         streams=settings.download_streams,
@@ -45,7 +49,7 @@ def _fetch(context: Context, item: LedgerObject) -> None:
     )
 
 
-def _queue_of(path: object, item: LedgerObject, queues: tuple[IntakeQueue, ...]) -> IntakeQueue:
+def _queue_of(path: Path, item: LedgerObject, queues: tuple[IntakeQueue, ...]) -> IntakeQueue:
     for queue in queues:
         if queue.name == item.queue:
             return queue

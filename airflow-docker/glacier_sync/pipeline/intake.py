@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from glacier_sync import events
 from glacier_sync.aws import Queue, ReceivedMessage
-from glacier_sync.errors import ConfigurationError, GlacierSyncError, TransientError
+from glacier_sync.errors import GlacierSyncError
 from glacier_sync.ledger import LedgerObject
 from glacier_sync.pipeline import working
 from glacier_sync.pipeline.context import Context
@@ -44,7 +44,7 @@ def take(context: Context) -> Taken:
 def _drained(context: Context, intake: IntakeQueue) -> GlacierSyncError | None:
     try:
         drain(context, intake)
-    except (TransientError, ConfigurationError) as error:
+    except GlacierSyncError as error:
         log.warning("queue %s: %s", intake.name, error)
         return error
     return None

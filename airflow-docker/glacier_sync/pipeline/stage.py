@@ -46,13 +46,14 @@ def run_stage(context: Context, stage: Stage, object_id: int) -> Outcome:
         with kept_lease(context):
             return stage.work(context, context.ledger.hold(object_id, context.run))
     except Exception as error:  # noqa: BLE001 - whatever a stage meets is recorded, and never lost
-        return _recorded(context, stage, item, error)
+        try:
+            return _recorded(context, stage, item, error)
+        except ClaimLostError as lost:
+            return RetryLater(lost.message, lost.cause)
 
 
 def _recorded(context: Context, stage: Stage, item: LedgerObject, error: Exception) -> Outcome:
     match error:
-        case ClaimLostError():
-            return RetryLater(error.message, error.cause)
         case PermanentError():
             return _failed(context, item, Failed(error.message, error.cause or type(error).__name__))
         case TransientError() | ConfigurationError():

@@ -66,6 +66,10 @@ def _plan(context: Context, item: LedgerObject) -> Done:
 
 
 def _record_plan(context: Context, item: LedgerObject, work: PlannedWork) -> None:
+    settled = any(known.rid == work.rid and known.phase.is_terminal for known in item.works)
+    if settled and not work.refusal:
+        # By a try that ended before the others were: the work is judged anew.
+        return
     phase = Phase.FAILED if work.refusal else Phase.DEBAGGED
     place = str(work.place) if work.place else None
     context.ledger.update_work(item.id, context.run, work.rid, phase=phase, destination=place, reason=work.refusal)
@@ -77,13 +81,13 @@ def _judge(context: Context, item: LedgerObject, *, last_line: str) -> Done:
     progress = context.progress("fixity", item.id)
     for judged in work_sync.judge_works(context.settings, context.logical_date, folders, result, progress):
         _record_result(context, item, judged)
+    _keep_manifests(context, item)
     works = context.ledger.object(item.id).works
     failures = [work.reason or work.rid for work in works if work.phase is Phase.FAILED]
     if failures:
         raise SyncFailedError(
             "; ".join(failures), cause=f"logs: {work_sync.log_folder(context.settings, context.logical_date)}"
         )
-    _keep_manifests(context, item)
     message = f"synced and compared with the bag: {', '.join(work.rid for work in works)}"
     context.ledger.advance(item.id, context.run, Phase.SYNCED, message)
     working.remove(context.settings, item)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from glacier_sync.errors import ConfigurationError, TransientError
@@ -40,7 +41,7 @@ def unbagged_dir(settings: Settings, item: LedgerObject) -> Path:
 
 def kept_dir(settings: Settings, item: LedgerObject) -> Path:
     """Return the folder for what is kept of an object's bags: defects, and manifests that travel with no work."""
-    return settings.log_dir / "bags" / str(item.id)
+    return settings.log_dir / "bags" / _folder_name(item)
 
 
 def unbagged_works(settings: Settings, item: LedgerObject) -> list[Path]:
@@ -70,7 +71,7 @@ def require_space(settings: Settings, item: LedgerObject, size: int) -> None:
     The contents of a bag of images are about as large as its zip; ``unbag``
     checks the exact sum again before it writes. Raises NoSpaceError with the sum.
     """
-    already = sum(path.stat().st_blocks * 512 for path in (settings.download_dir / _folder_name(item)).glob("*.part"))
+    already = sum(path.stat().st_blocks * 512 for path in (settings.download_dir / _folder_name(item)).glob("*.zip*"))
     promised = _promised(settings, _folder_name(item))
     needed = max(2 * size - already, 0) + promised + settings.keep_free_mib * MIB
     free = shutil.disk_usage(settings.data_dir).free
@@ -85,8 +86,10 @@ def require_space(settings: Settings, item: LedgerObject, size: int) -> None:
 def remove(settings: Settings, item: LedgerObject) -> None:
     """Remove an object's working data, if there is any."""
     for folder in (settings.download_dir / _folder_name(item), unbagged_dir(settings, item)):
-        if folder.exists():
-            shutil.rmtree(folder)
+        while folder.exists():
+            # Another run may be sweeping the same folder.
+            with suppress(FileNotFoundError):
+                shutil.rmtree(folder)
 
 
 def sweep(settings: Settings, ledger: Ledger) -> None:

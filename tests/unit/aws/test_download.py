@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.aws import Site, noise
+
 from glacier_sync.aws import (
     CorruptDownloadError,
     Download,
@@ -21,8 +23,6 @@ from glacier_sync.aws import (
 )
 from glacier_sync.aws.checksums import Checksum
 from glacier_sync.errors import ConfigurationError
-
-from tests.support.aws import Site, noise
 
 KEY = "Archive0/00/W1/W1.bag.zip"
 
@@ -216,6 +216,26 @@ def test_two_downloads_to_one_place(aws: Site, to: Path) -> None:
             bring(aws, to)
         assert part_path(to).read_bytes() == b"not ours"
     assert bring(aws, to).path.read_bytes() == noise(100)
+
+
+def test_a_download_that_another_process_finished_just_now(
+    aws: Site, to: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.put(KEY, noise(100))
+    lock = fcntl.flock
+    finished = noise(100, "by the other process")
+
+    def finish_then_lock(descriptor: int, operation: int) -> None:
+        if not to.exists():
+            part_path(to).write_bytes(finished)
+            part_path(to).rename(to)
+            to.with_name("the other's").hardlink_to(to)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", finish_then_lock)
+    bring(aws, to)
+    assert to.read_bytes() == noise(100)
+    assert to.with_name("the other's").read_bytes() == finished
 
 
 def test_a_full_disk(aws: Site) -> None:

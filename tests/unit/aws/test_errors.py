@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
+
 from glacier_sync import aws
 from glacier_sync.aws.errors import Request, translate
 from glacier_sync.errors import ConfigurationError, GlacierSyncError, PermanentError, TransientError

@@ -1,12 +1,14 @@
 import hashlib
 import zlib
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from glacier_sync.aws import layout
 from glacier_sync.aws.checksums import Checksum, can_compute, digest_of, from_etag, from_header, hasher
 from glacier_sync.aws.layout import Span, plan, spans_of, uniform_sizes
-from hypothesis import given
-from hypothesis import strategies as st
 
 sizes = st.lists(st.integers(1, 50), min_size=1, max_size=30)
 
@@ -26,7 +28,7 @@ def test_an_object_without_parts_is_cut_evenly(size: int, range_size: int) -> No
     ranges = plan(size, (), range_size)
     assert ranges[0].span.start == 0
     assert ranges[-1].span.end == size
-    assert all(one.span.end == other.span.start for one, other in zip(ranges, ranges[1:], strict=False))
+    assert all(one.span.end == other.span.start for one, other in pairwise(ranges))
     assert all(each.span.end - each.span.start == range_size for each in ranges[:-1])
     assert all(each.pieces == (each.span,) for each in ranges)
 

@@ -1,6 +1,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.support.aws import Site, noise
+from tests.support.fault_proxy import Fault, every_request, fault_proxy
+
 from glacier_sync.aws import (
     AccessDeniedError,
     NotArchivedError,
@@ -10,9 +13,6 @@ from glacier_sync.aws import (
 )
 from glacier_sync.aws.facts import facts_of
 from glacier_sync.emulator.server import Emulator
-
-from tests.support.aws import Site, noise
-from tests.support.fault_proxy import Fault, fault_proxy
 
 
 def test_an_object_in_one_piece(aws: Site) -> None:
@@ -76,9 +76,9 @@ def test_a_restore_that_is_under_way(aws: Site, monkeypatch: pytest.MonkeyPatch)
 
 def test_there_is_nothing_to_restore(aws: Site) -> None:
     aws.put("W1.zip", b"content")
-    with pytest.raises(NotArchivedError, match="can't restore s3://.*W1.zip: it isn't archived"):
+    with pytest.raises(NotArchivedError, match=r"can't restore s3://.*W1.zip: it isn't archived"):
         aws.store.request_restore(aws.bucket, "W1.zip", days=1)
-    with pytest.raises(ObjectMissingError, match="can't restore s3://.*W2.zip: there is no such object"):
+    with pytest.raises(ObjectMissingError, match=r"can't restore s3://.*W2.zip: there is no such object"):
         aws.store.request_restore(aws.bucket, "W2.zip", days=1)
 
 
@@ -105,7 +105,7 @@ def test_what_is_not_there_or_not_the_same(aws: Site) -> None:
     store = aws.store
     etag = store.head(aws.bucket, "k").etag
     assert store.head(aws.bucket, "k", etag=etag).etag == etag
-    with pytest.raises(ObjectReplacedError, match="can't look up s3://.*/k: it was replaced since it was announced"):
+    with pytest.raises(ObjectReplacedError, match=r"can't look up s3://.*/k: it was replaced since it was announced"):
         store.head(aws.bucket, "k", etag="0" * 32)
     with pytest.raises(ObjectMissingError, match=f"can't look up s3://{aws.bucket}/gone: there is no such object"):
         store.head(aws.bucket, "gone")
@@ -117,7 +117,7 @@ def test_access_that_is_denied(aws: Site, monkeypatch: pytest.MonkeyPatch) -> No
     aws.put("k", b"content")
     with fault_proxy(aws.url) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        proxy.hits = lambda method, headers: True
+        proxy.hits = every_request
         proxy.faults.append(Fault(status=403))
         with pytest.raises(
             AccessDeniedError, match="boto3's default credentials; grant s3:GetObject and s3:ListBucket"

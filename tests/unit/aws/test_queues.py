@@ -3,6 +3,9 @@ import socket
 from dataclasses import replace
 
 import pytest
+from tests.support.aws import Site
+from tests.support.fault_proxy import Fault, every_request, fault_proxy
+
 from glacier_sync import events
 from glacier_sync.aws import (
     AccessDeniedError,
@@ -12,9 +15,6 @@ from glacier_sync.aws import (
     ReceivedMessage,
     ServiceUnavailableError,
 )
-
-from tests.support.aws import Site
-from tests.support.fault_proxy import Fault, fault_proxy
 
 
 def left(aws: Site) -> int:
@@ -92,7 +92,7 @@ def test_a_deletion_that_fails_once_is_tried_again(aws: Site, monkeypatch: pytes
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         queue = aws.queue
         received = queue.receive(0)
-        proxy.hits = lambda method, headers: headers.get("x-amz-target") == "AmazonSQS.DeleteMessageBatch"
+        proxy.hits = lambda _, headers: headers.get("x-amz-target") == "AmazonSQS.DeleteMessageBatch"
         proxy.faults.append(Fault(body=json.dumps(failed).encode()))
         before = len(proxy.requests)
         queue.delete(received)
@@ -150,7 +150,7 @@ def test_no_permission_to_look_a_queue_up(aws: Site, monkeypatch: pytest.MonkeyP
     denied = {"__type": "com.amazonaws.sqs#AccessDeniedException", "message": "not yours"}
     with fault_proxy(aws.url) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        proxy.hits = lambda method, headers: True
+        proxy.hits = every_request
         proxy.faults.append(Fault(status=403, body=json.dumps(denied).encode()))
         with pytest.raises(AccessDeniedError, match=r"grant sqs:GetQueueUrl \(or give the queue's URL in intake.yml\)"):
             Queue.open(aws.intake)

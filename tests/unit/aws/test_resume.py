@@ -10,6 +10,9 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from tests.support.aws import REGION, Site, noise
+from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
+
 from glacier_sync.aws import (
     CorruptDownloadError,
     Download,
@@ -17,20 +20,24 @@ from glacier_sync.aws import (
     journal_path,
     part_path,
 )
-
-from tests.support.aws import REGION, Site, noise
-from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
+from glacier_sync.emulator.server import Emulator
 
 KEY = "W1.zip"
 CONTENT = noise(100)  # in ranges of 10
 PARTS = [CONTENT[start : start + 5] for start in range(0, 100, 5)]
 
 
+@pytest.fixture(scope="module")
+def running(emulator: Emulator) -> Iterator[FaultProxy]:
+    with fault_proxy(emulator.url) as proxy:
+        yield proxy
+
+
 @pytest.fixture
-def proxy(aws: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
-    with fault_proxy(aws.url) as running:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
-        yield running
+def proxy(running: FaultProxy, aws: Site, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
+    running.reset()
+    return running
 
 
 @pytest.fixture(params=["one piece", "parts"])

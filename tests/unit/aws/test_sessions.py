@@ -1,10 +1,13 @@
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from tests.support.aws import REGION, Site, isolate
+
 from glacier_sync.aws import CredentialsError, ObjectStore
 from glacier_sync.errors import ConfigurationError
-
-from tests.support.aws import REGION, Site, isolate
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +36,32 @@ def test_a_profile_without_credentials_does_not_take_others(tmp_path: Path) -> N
         ObjectStore.open(REGION, "empty")
 
 
+class _Role(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        answer = {"AccessKeyId": "role", "SecretAccessKey": "s", "Token": "t", "Expiration": "2999-01-01T00:00:00Z"}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_profile_without_credentials_does_not_take_the_machines_role(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "aws-config").write_text("[profile empty]\nregion = ap-northeast-2\n")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Role) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_address[1]}/")
+        ObjectStore.open(REGION, None)
+        with pytest.raises(CredentialsError, match="profile 'empty' has no credentials"):
+            ObjectStore.open(REGION, "empty")
+        server.shutdown()
+
+
 def test_no_credentials_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -42,7 +71,7 @@ def test_no_credentials_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_half_of_the_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(CredentialsError, match="can't be used: .*AWS_SECRET_ACCESS_KEY; correct"):
+    with pytest.raises(CredentialsError, match=r"can't be used: .*AWS_SECRET_ACCESS_KEY; correct"):
         ObjectStore.open(REGION, None)
 
 
