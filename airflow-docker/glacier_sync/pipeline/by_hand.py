@@ -21,6 +21,7 @@ def sync_works(settings: Settings, folders: Sequence[Path], stamp: datetime, pro
     work or has no manifest.
     """
     folders = [folder.absolute() for folder in folders]
+    _require_one_each(folders)
     for folder in folders:
         _require_verifiable(folder)
     results = [result for folder in folders if (result := _source_differs(settings, folder, progress))]
@@ -30,6 +31,15 @@ def sync_works(settings: Settings, folders: Sequence[Path], stamp: datetime, pro
     last_line = work_sync.run_script(work_sync.script(settings, stamp, planned, {}))
     by_rid = {folder.name: folder for folder in folders}
     return results + work_sync.judge_works(settings, stamp, by_rid, work_sync.parse_result(last_line), progress)
+
+
+def _require_one_each(folders: Sequence[Path]) -> None:
+    names = [folder.name for folder in folders]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ConfigurationError(
+            f"{twice} is named twice: expected each work once, as it has one place in the archive; name one of them"
+        )
 
 
 def _require_verifiable(folder: Path) -> None:

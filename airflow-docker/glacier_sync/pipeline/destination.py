@@ -56,14 +56,13 @@ def compare(
 
 
 def bag_dir_of(folder: Path) -> Path:
-    """Return where the tag files of an unpacked work's bag are: in the work, or beside it.
+    """Return where the tag files of an unpacked work's bag are: beside the work, or in it.
 
-    A bag of one work travels inside it; one of several stands beside them.
+    A bag of several works stands beside them; one of a single work travels
+    inside it, where an older bag's tag files can be as well.
     """
-    inside = folder / f"{folder.name}.bag"
-    if inside.is_dir():
-        return inside
     beside = sorted(folder.parent.glob("*.bag"))
+    inside = folder / f"{folder.name}.bag"
     return next((bag for bag in beside if bags.holds_work(bag, folder.name)), inside)
 
 

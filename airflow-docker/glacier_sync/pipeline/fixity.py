@@ -45,13 +45,14 @@ def check(settings: Settings, ledger: Ledger, work: str, *, progress: Progress |
 
 
 def _manifests_of(settings: Settings, ledger: Ledger, copy: Path) -> Path:
-    inside = copy / f"{copy.name}.bag"
-    if inside.is_dir():
-        return inside
+    """Return the tag files kept of a bag of several works, else those that travel in the work."""
     for item in reversed(ledger.find(copy.name)):
         for bag in sorted(working.kept_dir(settings, item).glob("*.bag")):
             if bags.holds_work(bag, copy.name):
                 return bag
+    inside = copy / f"{copy.name}.bag"
+    if inside.is_dir():
+        return inside
     raise ConfigurationError(
         f"no manifest of {copy.name} is known: expected {inside} or one kept in {settings.log_dir / 'bags'}; "
         "restore the work once more to have it verified"

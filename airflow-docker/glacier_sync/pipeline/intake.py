@@ -28,9 +28,11 @@ class Taken:
     problems: tuple[GlacierSyncError, ...]
 
 
-def take(context: Context) -> Taken:
+def take(context: Context, *, tried: int = 0) -> Taken:
     """Read every queue into the ledger, then claim what this run is to work on.
 
+    ``tried`` objects more than a run's worth are claimed: as many as this run
+    has tried in vain, which must not hide those that wait behind them.
     A queue that can't be read is a problem of its own and stops no other.
     Raises ConfigurationError if ``intake.yml`` or the working folder is wrong.
     """
@@ -38,7 +40,8 @@ def take(context: Context) -> Taken:
     working.prepare(context.settings)
     working.sweep(context.settings, context.ledger)
     problems = [problem for intake in queues if (problem := _drained(context, intake))]
-    return Taken(tuple(context.ledger.claim(context.run, context.settings.max_objects_per_run)), tuple(problems))
+    limit = context.settings.max_objects_per_run + tried
+    return Taken(tuple(context.ledger.claim(context.run, limit)), tuple(problems))
 
 
 def _drained(context: Context, intake: IntakeQueue) -> GlacierSyncError | None:

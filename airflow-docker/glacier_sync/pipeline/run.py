@@ -41,7 +41,7 @@ def run(context: Context, settled: Settled) -> Tally:
     """
     tally = Tally()
     while True:
-        taken = take(context)
+        taken = take(context, tried=tally.count(RetryLater))
         tally.problems = list(taken.problems)
         fresh = [item for item in taken.objects if item.id not in tally.outcomes]
         if not fresh:

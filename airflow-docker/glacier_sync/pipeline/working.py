@@ -121,7 +121,9 @@ def _promised(settings: Settings, own_name: str) -> int:
     total = 0
     for folder in settings.download_dir.iterdir():
         if folder.name != own_name and not (settings.work_dir / folder.name).exists():
-            total += sum(path.stat().st_size for path in folder.iterdir() if path.suffix in {".zip", ".part"})
+            # Another run may finish or sweep it meanwhile.
+            with suppress(FileNotFoundError):
+                total += sum(path.stat().st_size for path in folder.iterdir() if path.suffix in {".zip", ".part"})
     return total
 
 

@@ -1,0 +1,119 @@
+"""Killed at any instant, unpacking ends well on its next run: nothing half, nothing lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from tests.support.bag_builder import BagBuilder
+
+from glacier_sync import bags
+
+# A child process that kills itself just before its n-th change of a name on disk.
+KILLED = textwrap.dedent("""
+    import os, signal, sys
+    from pathlib import Path
+    from glacier_sync import bags
+
+    zip_path, to, replace = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "replace"
+    changes = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.utime"}
+
+    def run(instant, folder):
+        left = instant
+
+        def hook(event, arguments):
+            nonlocal left
+            if event in changes:
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+        bags.unbag(zip_path, folder, workers=1, replace=replace)
+
+    instant = 0
+    while True:
+        folder = to / str(instant)
+        child = os.fork()
+        if child == 0:
+            run(instant, folder)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status == 0:
+            break
+        assert os.WTERMSIG(status) == signal.SIGKILL, status
+        instant += 1
+    print(instant)
+""")
+OLD = BagBuilder(name="Old", payload={"W1/images/1": b"old"})
+NEW = BagBuilder(name="New", payload={"W1/images/1": b"new", "W2/images/2": b"new too"})
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run_killed(zip_path: Path, to: Path, *, replace: bool) -> int:
+    """Run once for each instant, in folders numbered by it; return how many kills there were."""
+    arguments = [sys.executable, "-c", KILLED, str(zip_path), str(to), "replace" if replace else ""]
+    return int(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
+
+
+def prepared(parent: Path, old_zip: Path | None, instants: int) -> Path:
+    to = parent / "to"
+    for instant in range(instants):
+        (to / str(instant)).mkdir(parents=True)
+        if old_zip is not None:
+            bags.unbag(old_zip, to / str(instant), workers=1)
+        (to / str(instant) / "other.txt").write_bytes(b"somebody's")
+    return to
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> dict[str, bytes]:
+    """What the new zip unpacks to."""
+    bags.unbag(NEW.zip(tmp_path), tmp_path / "whole", workers=1)
+    return tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_kill_at_any_instant_is_mended_by_the_next_run(
+    tmp_path: Path, whole: dict[str, bytes], *, replace: bool
+) -> None:
+    new_zip = tmp_path / "New.bag.zip"
+    (tmp_path / "old").mkdir()
+    old_zip = OLD.zip(tmp_path / "old") if replace else None
+    to = prepared(tmp_path, old_zip, 60)
+    kills = run_killed(new_zip, to, replace=replace)
+    assert 20 < kills < 60
+    seen = set()
+    for instant in range(kills):
+        folder = to / str(instant)
+        page = folder / "W1" / "images" / "1"
+        seen.add(page.read_bytes() if page.exists() else None)
+        try:
+            bags.unbag(new_zip, folder, workers=1, replace=replace)
+        except bags.WorkExistsError:
+            # The kill came after all was in place, so the works are there, whole.
+            assert not replace
+        assert tree(folder) == {**whole, "other.txt": b"somebody's"}, instant
+        assert not list(folder.glob(".*")), instant
+    assert seen == ({None, b"new", b"old"} if replace else {None, b"new"})
+
+
+def test_what_a_killed_replacement_took_away_comes_back(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    new_zip = tmp_path / "New.bag.zip"
+    (tmp_path / "old").mkdir()
+    old_zip = OLD.zip(tmp_path / "old")
+    to = prepared(tmp_path, old_zip, 60)
+    old = tree(to / "59")
+    kills = run_killed(new_zip, to, replace=True)
+    new_zip.write_bytes(b"damaged meanwhile")
+    for instant in range(kills):
+        with pytest.raises(bags.InvalidBagError):
+            bags.unbag(new_zip, to / str(instant), workers=1, replace=True)
+        assert tree(to / str(instant)) in (old, {**whole, "other.txt": b"somebody's"}), instant
+        assert not list((to / str(instant)).glob(".*")), instant

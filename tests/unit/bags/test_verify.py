@@ -1,0 +1,439 @@
+"""Verifying bags: each defect is found, in directories and in zips alike, and named in words."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.bag_builder import DECLARATION, BagBuilder, manifest
+
+from glacier_sync import bags
+
+PAGE = "data/W1/images/I1/0001.jpg"
+ANSWERS = "data/W1/images/I1/0002.jpg"
+SHA = "manifest-sha512.txt"
+
+Write = Callable[[BagBuilder, Path], Path]
+
+
+@pytest.fixture(params=["folder", "zip", "deflated zip"])
+def write(request: pytest.FixtureRequest) -> Write:
+    if request.param == "folder":
+        return BagBuilder.folder
+    return lambda bag, parent: bag.zip(parent, compress=request.param.startswith("deflated"))
+
+
+def old(version: str) -> bytes:
+    return f"BagIt-Version: {version}\nTag-File-Character-Encoding: UTF-8\n".encode()
+
+
+def defects_of(path: Path) -> list[str]:
+    (report,) = bags.verify(path, workers=2)
+    return [str(defect).removeprefix("W1.bag/") for defect in report.defects]
+
+
+def second(folder: Path) -> Path:
+    (folder / "2").mkdir()
+    return folder / "2"
+
+
+def sha512(data: bytes) -> str:
+    return hashlib.sha512(data).hexdigest()
+
+
+def test_a_good_bag_is_reported_with_what_it_holds(write: Write, tmp_path: Path) -> None:
+    path = write(BagBuilder(algorithms=("md5", "sha512")), tmp_path)
+    assert bags.verify(path, workers=2) == (bags.BagReport("W1", path, ("W1",), 3, 11_010, ("md5", "sha512"), ()),)
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"])
+def test_every_algorithm_is_computed(algorithm: str, tmp_path: Path) -> None:
+    good = BagBuilder(algorithms=(algorithm,))
+    assert defects_of(good.zip(tmp_path)) == []
+    good.overrides[PAGE] = b"first pagE"
+    (defect,) = bags.verify(good.zip(tmp_path), workers=1)[0].defects
+    assert isinstance(defect, bags.ChecksumMismatch)
+    assert (defect.algorithm, defect.found) == (algorithm, hashlib.new(algorithm, b"first pagE").hexdigest())
+
+
+def test_sha3_has_no_underscore_in_a_manifests_name(tmp_path: Path) -> None:
+    bag = BagBuilder(algorithms=(), tag_algorithms=())
+    listing = manifest("sha3_256", {name: data for name, data in bag.files().items() if name.startswith("data/")})
+    bag.tags["manifest-sha3256.txt"] = listing
+    assert defects_of(bag.zip(tmp_path)) == []
+
+
+@pytest.mark.parametrize("version", ["0.93", "0.94", "0.95", "0.96", "0.97", "1.0"])
+def test_every_version_is_read(version: str, write: Write, tmp_path: Path) -> None:
+    assert defects_of(write(BagBuilder(declaration=old(version)), tmp_path)) == []
+
+
+def test_a_bag_without_payload_files_is_valid_and_holds_no_work(tmp_path: Path) -> None:
+    (report,) = bags.verify(BagBuilder(payload={}).folder(tmp_path), workers=1)
+    assert (report.works, report.files, report.defects) == ((), 0, ())
+
+
+DECLARATIONS = {
+    "byte-order mark": (b"\xef\xbb\xbf" + DECLARATION, ["bagit.txt: begins with a byte-order mark: expected none"]),
+    "three lines": (DECLARATION + b"\n", ["bagit.txt: has 3 lines: expected exactly 2"]),
+    "one line": (
+        b"BagIt-Version: 1.0\n",
+        [
+            "bagit.txt: has 1 lines: expected exactly 2",
+            "bagit.txt: has the line '': expected 'Tag-File-Character-Encoding: ENCODING'",
+        ],
+    ),
+    "space before the colon": (
+        DECLARATION.replace(b"Version:", b"Version :"),
+        ["bagit.txt: has the line 'BagIt-Version : 1.0': expected 'BagIt-Version: M.N'"],
+    ),
+    "unknown version": (
+        old("2.0"),
+        ["bagit.txt: declares BagIt version 2.0: expected one of 0.93, 0.94, 0.95, 0.96, 0.97, 1.0"],
+    ),
+    "unknown encoding": (
+        DECLARATION.replace(b"UTF-8", b"hex"),
+        ["bagit.txt: declares the encoding 'hex', which isn't known: expected UTF-8"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DECLARATIONS)
+def test_a_wrong_declaration_is_a_defect(name: str, write: Write, tmp_path: Path) -> None:
+    data, expected = DECLARATIONS[name]
+    assert defects_of(write(BagBuilder(declaration=data), tmp_path)) == expected
+
+
+@pytest.mark.parametrize("ends", [b"\r\n", b"\r"])
+def test_lines_may_end_otherwise(ends: bytes, tmp_path: Path) -> None:
+    bag = BagBuilder(tag_algorithms=())
+    bag.overrides = {name: bag.files()[name].replace(b"\n", ends) for name in ("bagit.txt", "bag-info.txt", SHA)}
+    assert defects_of(bag.folder(tmp_path)) == []
+
+
+def test_a_byte_order_mark_is_wrong_in_a_utf8_manifest_and_right_in_utf16(tmp_path: Path) -> None:
+    bag = BagBuilder(tag_algorithms=())
+    text = bag.files()[SHA]
+    bag.overrides = {SHA: b"\xef\xbb\xbf" + text}
+    assert defects_of(bag.folder(tmp_path / "8")) == [f"{SHA}: begins with a byte-order mark: expected none in UTF-8"]
+    bag.declaration = DECLARATION.replace(b"UTF-8", b"UTF-16")
+    bag.overrides = {name: bag.files()[name].decode().encode("utf-16") for name in ("bag-info.txt",)}
+    bag.overrides[SHA] = text.decode().encode("utf-16")
+    assert defects_of(bag.folder(tmp_path / "16")) == []
+
+
+def test_a_manifest_in_another_encoding_than_declared_is_a_defect_of_its_own(tmp_path: Path) -> None:
+    bag = BagBuilder(declaration=DECLARATION.replace(b"UTF-8", b"ASCII"), tag_algorithms=())
+    bag.payload["W1/images/ཀ.jpg"] = b"x"
+    (defect,) = defects_of(bag.folder(tmp_path))
+    assert defect.startswith(f"{SHA}: isn't in the declared encoding ASCII ('ascii' codec can't decode")
+
+
+def test_a_changed_file_is_named_with_both_checksums(write: Write, tmp_path: Path) -> None:
+    bag = BagBuilder(overrides={PAGE: b"first pagE"})
+    (defect,) = defects_of(write(bag, tmp_path))
+    assert defect.removesuffix("; its CRC-32 in the zip agrees, so it was changed before it was zipped") == (
+        f"{PAGE}: sha512 is {sha512(b'first pagE')}, but {SHA} says {sha512(b'first page')}"
+    )
+
+
+def test_checksums_may_be_in_capitals(tmp_path: Path) -> None:
+    bag = BagBuilder(tag_algorithms=())
+    bag.overrides[SHA] = b"".join(
+        line[:128].upper() + line[128:] for line in bag.files()[SHA].splitlines(keepends=True)
+    )
+    assert defects_of(bag.folder(tmp_path)) == []
+
+
+def test_every_manifest_is_verified(tmp_path: Path) -> None:
+    bag = BagBuilder(algorithms=("md5", "sha512"), tag_algorithms=())
+    wrong = hashlib.md5(b"first page").hexdigest().encode()
+    bag.overrides["manifest-md5.txt"] = bag.files()["manifest-md5.txt"].replace(wrong, b"0" * 32)
+    (defect,) = defects_of(bag.folder(tmp_path))
+    assert defect == f"{PAGE}: md5 is {wrong.decode()}, but manifest-md5.txt says {'0' * 32}"
+
+
+def test_all_defects_are_found_at_once(write: Write, tmp_path: Path) -> None:
+    bag = BagBuilder(
+        declaration=b"",
+        info="no colon\nPayload-Oxum: 1.1\n",
+        overrides={PAGE: None, ANSWERS: b"x", "data/W1/images/new.jpg": b"new"},
+    )
+    found = defects_of(write(bag, tmp_path))
+    assert [text.partition(":")[0] for text in found] == [
+        *["bagit.txt"] * 3, "bag-info.txt", "bag-info.txt", PAGE, "data/W1/images/new.jpg", ANSWERS,
+    ]  # fmt: skip
+
+
+def test_the_oxum_counts_bytes_and_files(write: Write, tmp_path: Path) -> None:
+    found = defects_of(write(BagBuilder(info="payload-oxum: 11010.4\n"), tmp_path))
+    assert found == ["bag-info.txt: Payload-Oxum is 11010.4, but the payload has 11010.3 (bytes.files)"]
+
+
+def test_the_oxum_of_the_oldest_bags_is_in_package_info(tmp_path: Path) -> None:
+    bag = BagBuilder(declaration=old("0.95"), tags={"package-info.txt": b"Payload-Oxum: 1.1"})
+    assert defects_of(bag.folder(tmp_path)) == [
+        "package-info.txt: Payload-Oxum is 1.1, but the payload has 11010.3 (bytes.files)"
+    ]
+
+
+INFOS = {
+    "Payload-Oxum: 11010.3\nPayload-Oxum: 11010.3\n": "bag-info.txt: has 2 Payload-Oxum: expected one at most",
+    "Payload-Oxum: many\n": "bag-info.txt: line 1 has the Payload-Oxum 'many': expected bytes.files, two numbers",
+    "A: b\n c\nPayload-Oxum\n": "bag-info.txt: line 3 is 'Payload-Oxum': expected a label, a colon and a value",
+}
+
+
+@pytest.mark.parametrize("info", INFOS)
+def test_wrong_metadata_is_a_defect(info: str, tmp_path: Path) -> None:
+    assert defects_of(BagBuilder(info=info).folder(tmp_path)) == [INFOS[info]]
+
+
+def test_metadata_may_be_continued_and_have_colons(tmp_path: Path) -> None:
+    info = "External-Description: a: b\n  c\n\td\n\nPayload-Oxum :\t 11010.3\n"
+    assert defects_of(BagBuilder(info=info).folder(tmp_path)) == []
+
+
+def test_missing_and_unlisted_files_are_defects(write: Write, tmp_path: Path) -> None:
+    bag = BagBuilder(info="", overrides={PAGE: None, "data/W1/images/new.jpg": b"new"})
+    assert defects_of(write(bag, tmp_path)) == [
+        f"{PAGE}: is listed in {SHA}, but isn't in the bag",
+        f"data/W1/images/new.jpg: isn't listed in {SHA}",
+    ]
+
+
+@pytest.mark.parametrize(("version", "valid"), [("1.0", False), ("0.97", True)])
+def test_from_version_1_every_manifest_lists_every_file(version: str, valid: bool, tmp_path: Path) -> None:
+    bag = BagBuilder(declaration=old(version), algorithms=("md5", "sha512"), tag_algorithms=())
+    lines = bag.files()["manifest-md5.txt"].splitlines(keepends=True)
+    bag.overrides["manifest-md5.txt"] = b"".join(lines[1:])
+    assert defects_of(bag.folder(tmp_path)) == ([] if valid else [f"{PAGE}: isn't listed in manifest-md5.txt"])
+
+
+def test_before_version_1_some_manifest_lists_every_file(tmp_path: Path) -> None:
+    bag = BagBuilder(declaration=old("0.97"), info="", overrides={"data/W1/images/new.jpg": b"new"})
+    assert defects_of(bag.folder(tmp_path)) == ["data/W1/images/new.jpg: isn't listed in any payload manifest"]
+
+
+def test_required_elements_are_required(tmp_path: Path) -> None:
+    no_manifest = BagBuilder(algorithms=(), tag_algorithms=())
+    assert defects_of(no_manifest.zip(tmp_path)) == [f"{SHA}: isn't in the bag: expected a payload manifest"]
+    assert defects_of(BagBuilder(payload={}).zip(tmp_path)) == ["data/: isn't in the bag: expected its payload"]
+    undeclared = BagBuilder(overrides={"bagit.txt": None}, tag_algorithms=())
+    assert defects_of(undeclared.zip(tmp_path)) == ["bagit.txt: isn't in the bag: expected its declaration"]
+    assert defects_of(undeclared.folder(tmp_path)) == ["bagit.txt: isn't in the bag: expected its declaration"]
+
+
+def test_an_unknown_algorithm_names_those_that_are_known(tmp_path: Path) -> None:
+    bag = BagBuilder(tags={"manifest-CRC-32.txt": b""}, info="", payload={})
+    (defect,) = bags.verify(bag.folder(tmp_path), workers=1)[0].defects
+    assert isinstance(defect, bags.UnsupportedAlgorithm)
+    assert str(defect).startswith("manifest-CRC-32.txt: crc32 is no supported checksum algorithm: expected blake2b, ")
+    assert {"md5", "sha1", "sha224", "sha256", "sha384", "sha512"} <= set(defect.supported)
+
+
+LINES = {
+    "nonsense": "is 'nonsense': expected a checksum and a name",
+    "abcd  data/x": "has a checksum of 4 hexadecimal digits: sha512 has 128",
+    f"{'0' * 128}  ../x": "lists '../x', which climbs out with '..': expected a file of the bag",
+    f"{'0' * 128}  data/../../x": "lists 'data/../../x', which climbs out with '..': expected a file of the bag",
+    f"{'0' * 128}  /etc/passwd": "lists '/etc/passwd', which is absolute: expected a file of the bag",
+    f"{'0' * 128}  C:\\x": "lists 'C:\\x', which is absolute: expected a file of the bag",
+    f"{'0' * 128}  ~/x": "lists '~/x', which begins with '~': expected a file of the bag",
+    f"{'0' * 128}  bagit.txt": "lists 'bagit.txt', which isn't in data/: expected payload files",
+    f"{'0' * 128}  data/x/": "lists 'data/x/', which has an empty component or '.': expected a file of the bag",
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_manifests_wrong_lines_are_defects(line: str, tmp_path: Path) -> None:
+    bag = BagBuilder(tag_algorithms=())
+    bag.overrides[SHA] = bag.files()[SHA] + line.encode() + b"\n"
+    assert defects_of(bag.folder(tmp_path)) == [f"{SHA}: line 4 {LINES[line]}"]
+
+
+@pytest.mark.parametrize("mark", [b" *", b"\t", b"   ", b"  ./"])
+def test_forms_of_other_tools_are_read(mark: bytes, tmp_path: Path) -> None:
+    bag = BagBuilder(tag_algorithms=())
+    bag.overrides[SHA] = bag.files()[SHA].replace(b"  ", mark) + b"\n"
+    assert defects_of(bag.folder(tmp_path)) == []
+
+
+@pytest.mark.parametrize(("version", "checksum", "valid"), [
+    ("1.0", b"same", False), ("1.0", b"other", False), ("0.97", b"same", True), ("0.97", b"other", False),
+])  # fmt: skip
+def test_a_file_is_listed_once(version: str, checksum: bytes, valid: bool, tmp_path: Path) -> None:
+    bag = BagBuilder(declaration=old(version), tag_algorithms=())
+    first = bag.files()[SHA].splitlines(keepends=True)[0]
+    bag.overrides[SHA] = bag.files()[SHA] + (first if checksum == b"same" else b"0" * 128 + first[128:])
+    expected = [f"{SHA}: line 4 lists {PAGE} again, after line 1: expected each file once"]
+    assert defects_of(bag.folder(tmp_path)) == ([] if valid else expected)
+
+
+def test_names_with_line_breaks_and_percent_signs_are_encoded(write: Write, tmp_path: Path) -> None:
+    bag = BagBuilder(payload={"W1/images/a\nb\rc%d%0Ae.jpg": b"x"})
+    assert b"a%0Ab%0Dc%25d%250Ae.jpg" in bag.files()[SHA]
+    assert defects_of(write(bag, tmp_path)) == []
+
+
+@pytest.mark.parametrize("version", ["0.97", "1.0"])
+def test_names_with_percent_signs_that_nobody_encoded_are_found(version: str, tmp_path: Path) -> None:
+    bag = BagBuilder(payload={"W1/images/100%.jpg": b"x", "W1/images/a%25.jpg": b"y"}, declaration=old(version))
+    bag.tag_algorithms = ()
+    bag.overrides[SHA] = bag.files()[SHA].replace(b"%25", b"%")
+    assert defects_of(bag.folder(tmp_path)) == []
+
+
+def test_a_name_that_isnt_utf8_is_kept_and_shown(write: Write, tmp_path: Path) -> None:
+    name = os.fsdecode(b"W1/images/caf\xe9.jpg")
+    bag = BagBuilder(payload={name: b"x"})
+    assert defects_of(write(bag, tmp_path)) == []
+    bag.overrides[f"data/{name}"] = b"y"
+    (defect,) = defects_of(write(bag, second(tmp_path)))
+    assert defect.startswith("data/W1/images/caf\\xe9.jpg: sha512 is ")
+
+
+def test_a_name_in_another_unicode_form_is_matched(write: Write, tmp_path: Path) -> None:
+    composed = "W1/images/caf\u00e9.jpg"
+    decomposed = unicodedata.normalize("NFD", composed)
+    bag = BagBuilder(payload={composed: b"x"})
+    bag.overrides = {f"data/{composed}": None, f"data/{decomposed}": b"x"}
+    assert defects_of(write(bag, tmp_path)) == []
+    bag.overrides[f"data/{decomposed}"] = b"y"
+    assert "sha512 is" in defects_of(write(bag, second(tmp_path)))[0]
+
+
+def test_an_exact_name_goes_before_another_unicode_form(tmp_path: Path) -> None:
+    payload = {f"W1/images/{form}.jpg": form.encode() for form in ("caf\u00e9", "cafe\u0301")}
+    bag = BagBuilder(payload=payload)
+    assert defects_of(bag.folder(tmp_path)) == []
+    bag.overrides = {"data/W1/images/caf\u00e9.jpg": None}
+    bag.info = ""
+    assert defects_of(bag.folder(tmp_path / "2")) == [
+        f"data/W1/images/caf\u00e9.jpg: is listed in {SHA}, but isn't in the bag"
+    ]
+
+
+def test_tag_files_are_verified_against_every_tag_manifest(write: Write, tmp_path: Path) -> None:
+    bag = BagBuilder(tags={"meta/notes.txt": b"notes"}, overrides={"meta/notes.txt": b"other"})
+    (defect,) = defects_of(write(bag, tmp_path))
+    assert defect.startswith("meta/notes.txt: sha512 is ")
+    assert "but tagmanifest-sha512.txt says" in defect
+
+
+def test_a_tag_manifest_keeps_to_its_rules(tmp_path: Path) -> None:
+    bag = BagBuilder(algorithms=("md5", "sha512"), tag_algorithms=())
+    zero = b"0" * 32
+    bag.overrides["tagmanifest-md5.txt"] = b"%s  data/x\n%s  tagmanifest-md5.txt\n%s  absent.txt\n" % ((zero,) * 3)
+    assert defects_of(bag.folder(tmp_path)) == [
+        "tagmanifest-md5.txt: line 1 lists 'data/x', a payload file: expected tag files",
+        "tagmanifest-md5.txt: line 2 lists 'tagmanifest-md5.txt', a tag manifest: expected other tag files",
+        "absent.txt: is listed in tagmanifest-md5.txt, but isn't in the bag",
+        "manifest-md5.txt: isn't listed in tagmanifest-md5.txt",
+        "manifest-sha512.txt: isn't listed in tagmanifest-md5.txt",
+    ]
+
+
+def test_a_file_left_to_be_fetched_is_a_defect_that_says_so(write: Write, tmp_path: Path) -> None:
+    fetch = f"https://example.org/1 10 {PAGE}\nhttps://example.org/2 - {ANSWERS}\n"
+    bag = BagBuilder(info="", tags={"fetch.txt": fetch.encode()}, overrides={PAGE: None})
+    assert defects_of(write(bag, tmp_path)) == [
+        f"{PAGE}: isn't in the bag: fetch.txt leaves it to be fetched from https://example.org/1, "
+        "which is never done here; have the bag completed"
+    ]
+
+
+def test_a_wrong_line_in_fetch_is_a_defect(tmp_path: Path) -> None:
+    bag = BagBuilder(tags={"fetch.txt": b"https://example.org/1\nhttps://example.org/2 - ../x\n"})
+    assert defects_of(bag.folder(tmp_path)) == [
+        "fetch.txt: line 1 is 'https://example.org/1': expected URL, length and name",
+        "fetch.txt: line 2 lists '../x', which climbs out with '..': expected a file of the bag",
+    ]
+
+
+def test_links_and_special_files_are_refused_and_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"first page")
+    bag = BagBuilder(info="").folder(tmp_path)
+    (bag / PAGE).unlink()
+    (bag / PAGE).symlink_to(secret)
+    os.mkfifo(bag / "data/W1/images/pipe")
+    assert defects_of(bag) == [
+        "data/W1/images/I1/0001.jpg: is a symbolic link: expected files and folders only",
+        "data/W1/images/pipe: is a special file: expected files and folders only",
+        f"data/W1/images/pipe: isn't listed in {SHA}",
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+@pytest.mark.parametrize("name", [PAGE, SHA, "data/W1"])
+def test_what_cant_be_read_is_an_error_and_no_defect(name: str, tmp_path: Path) -> None:
+    bag = BagBuilder().folder(tmp_path)
+    (bag / name).chmod(0)
+    with pytest.raises(bags.UnreadableError, match=r"can't be read \(Permission denied\), so nothing is known"):
+        bags.verify(bag, workers=2)
+    (bag / name).chmod(0o700)
+
+
+def test_a_machine_that_fails_is_an_error_and_no_defect(write: Write, tmp_path: Path) -> None:
+    # A limit of this process on open files stands in for a disk that fails.
+    bag = write(BagBuilder(), tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(bags.UnreadableError, match=r"can't be read \(Too many open files\)") as caught:
+            bags.verify(bag, workers=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert caught.value.exit_status == 3
+
+
+def test_what_is_no_bag_is_reported_as_an_invalid_one(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.zip").write_bytes(b"some text")
+    (tmp_path / "empty.zip").write_bytes(b"")
+    assert defects_of(tmp_path / "folder") == ["folder: is a directory without bagit.txt and data/: expected a bag"]
+    assert defects_of(tmp_path / "text.zip") == ["text.zip: is no zip (File is not a zip file): expected a whole zip"]
+    assert defects_of(tmp_path / "empty.zip") == ["empty.zip: is empty: expected a zip"]
+
+
+def test_a_path_that_isnt_there_is_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(bags.PathError, match=r"doesn't exist: expected a bag, a directory or a zip; correct the path"):
+        bags.verify(tmp_path / "absent", workers=1)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(bags.PathError, match="neither a directory nor a file"):
+        bags.verify(tmp_path / "pipe", workers=1)
+
+
+def test_the_error_shows_the_first_defects_and_has_all() -> None:
+    defects = [bags.MissingFile(f"data/{number}\n", SHA) for number in range(5)]
+    error = bags.InvalidBagError(Path("W1.bag.zip"), defects)
+    assert str(error) == (
+        "W1.bag.zip is not a valid bag, 5 defects: "
+        + "; ".join(f"data/{number}\\n: is listed in {SHA}, but isn't in the bag" for number in range(3))
+        + "; and 2 more, which glacier-sync verify lists"
+    )
+    assert error.defects == tuple(defects)
+    assert error.cause.count("\n") == 4
+
+
+def test_progress_is_told_in_the_callers_thread_and_ends_complete(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    bag = BagBuilder(payload={"W1/images/large": b"x" * 3_000_000})
+    bags.verify(bag.zip(tmp_path), workers=2, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1][0] == calls[-1][1] == sum(map(len, bag.files().values()))
+
+
+def test_an_exception_in_progress_ends_the_work(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bags.verify(BagBuilder().zip(tmp_path), workers=2, progress=stop)
