@@ -92,6 +92,7 @@ show_summary() {
         last=$(grep -v '^[[:space:]]*$' "$OUTPUT_DIR/${NAMES[index]}" 2>/dev/null | tail -n 1 || true)
         printf '%-12s %-8s %4d s  %.100s\n' "${NAMES[index]}" "${OUTCOMES[index]}" "${TIMES[index]}" "$last"
     done
+    sed -n 's/^not ok/bats: not ok/p' "$OUTPUT_DIR/bats" 2>/dev/null || true
     [[ " ${OUTCOMES[*]} " != *' FAILED '* ]] || exit 1
 }
 

@@ -213,7 +213,7 @@ start_airflow_service() {
 service_is_well() {
     if [[ $1 == api-server ]] || service_pid api-server >/dev/null; then
         "${VENV_DIR:-$PROJECT_DIR/.venv}/bin/python" -S -E "$PROJECT_DIR/bin/_airflow_health.py" \
-            "$PORT" "$1" "$(service_started_at "$1")"
+            "$PORT" "$1" "$(service_started_at "$1")" 2>"$SERVICE_LOG_DIR/health.log"
     else
         (($(date +%s) - $(service_started_at "$1") >= 10))
     fi

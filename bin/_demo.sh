@@ -2,14 +2,21 @@
 # The demo: sample works through the whole main job. Source it after _airflow.sh.
 
 EMULATOR_PORT=${GLACIER_SYNC_EMULATOR_PORT:-5005}
-DEMO_STATE='' DEMO_OUTCOME=0
+DEMO_STATE='' DEMO_USER='' DEMO_PASSWORD_FILE=''
 
 # demo [-p N|--port N]: sets everything up, runs the main job, and leaves the page up.
 demo() {
     read_demo_arguments "$@"
+    local outcome=0
     ensure_environment emulator
-    with_lock run_demo
-    exit "$DEMO_OUTCOME"
+    with_lock start_demo
+    "$VENV_DIR/bin/python" -m glacier_sync.demo follow --airflow "http://127.0.0.1:$PORT" \
+        --user "$DEMO_USER" --password-file "$DEMO_PASSWORD_FILE" || outcome=$?
+    # A works' verdict of 1 is an outcome to look at; anything else leaves nothing running.
+    ((outcome <= 1)) || exit "$outcome"
+    keep_started_services
+    show_demo_page
+    exit "$outcome"
 }
 
 read_demo_arguments() {
@@ -28,23 +35,43 @@ read_demo_arguments() {
     check_arguments
 }
 
-run_demo() {
-    require_no_services
+start_demo() {
+    stop_earlier_demo
+    require_free_port "$PORT"
     demo_environment
     start_emulator
     "$VENV_DIR/bin/python" -m glacier_sync.demo prepare
+    choose_user
     start_airflow "${AIRFLOW_SERVICES[@]}"
-    "$VENV_DIR/bin/python" -m glacier_sync.demo follow --airflow "http://127.0.0.1:$PORT" \
-        --user admin --password-file "$ADMIN_PASSWORD_FILE" || DEMO_OUTCOME=$?
-    ((DEMO_OUTCOME <= 1)) || exit "$DEMO_OUTCOME"
-    keep_started_services
-    show_page
 }
 
-# require_no_services: services that run already have other settings than the demo's.
-require_no_services() {
+# choose_user: the administrator that this script made; where somebody made their own,
+# a user of the demo's beside it.
+choose_user() {
+    DEMO_USER=admin DEMO_PASSWORD_FILE=$ADMIN_PASSWORD_FILE
+    if [[ -e $ADMIN_PASSWORD_FILE ]] || ! somebody_can_log_in; then return; fi
+    DEMO_USER=demo DEMO_PASSWORD_FILE=$AIRFLOW_HOME/demo.password
+    [[ ! -e $DEMO_PASSWORD_FILE ]] || return 0
+    (umask 077 && random_text 12 >"$DEMO_PASSWORD_FILE.tmp")
+    create_admin demo "$(<"$DEMO_PASSWORD_FILE.tmp")" demo@localhost
+    mv -f "$DEMO_PASSWORD_FILE.tmp" "$DEMO_PASSWORD_FILE"
+}
+
+show_demo_page() {
+    show_page
+    [[ $DEMO_USER == admin ]] ||
+        printf 'log in as      %s, password %s (kept in %s)\n' "$DEMO_USER" "$(<"$DEMO_PASSWORD_FILE")" "$DEMO_PASSWORD_FILE"
+}
+
+# stop_earlier_demo: only a demo has an emulator. Services that run without one have
+# other settings, and aren't ours to stop.
+stop_earlier_demo() {
     local name
-    for name in "${AIRFLOW_SERVICES[@]}" emulator; do
+    if service_pid emulator >/dev/null; then
+        info "the demo of before still runs; stopping it first"
+        stop_airflow "${AIRFLOW_SERVICES[@]}" emulator
+    fi
+    for name in "${AIRFLOW_SERVICES[@]}"; do
         if service_pid "$name" >/dev/null; then
             die "$name runs already (pid $(service_pid "$name")), with settings of its own: stop everything first, with: ./local-airflow.sh -d" 2
         fi

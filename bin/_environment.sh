@@ -22,22 +22,31 @@ ensure_environment() {
     exec {lock}<"$PROJECT_DIR"
     flock -n "$lock" || info "waiting for another script that makes the environment"
     flock "$lock"
-    environment_holds "${locks[@]}" || make_environment "${locks[@]}"
+    if ! environment_holds "${locks[@]}"; then
+        # What was there on top of it before stays, and is brought up to date as well.
+        mapfile -t locks < <({ printf '%s\n' "${locks[@]}" && installed_locks; } | awk '!seen[$0]++')
+        make_environment "${locks[@]}"
+    fi
     exec {lock}>&-
 }
 
-# environment_facts LOCK…: prints what the environment is made from, a line each.
-environment_facts() {
+# environment_facts LOCK…: prints what the environment is made from, a line each. The
+# settings of tools in pyproject.toml are no part of it.
+environment_facts() (
+    cd "$PROJECT_DIR" || exit
     printf 'clone %s\n' "$PROJECT_DIR"
-    (cd "$PROJECT_DIR" && sha256sum pyproject.toml "$@")
-}
+    printf 'project %s\n' "$(awk '/^\[/ { kept = /^\[(build-system|project|tool\.hatch)/ } kept' pyproject.toml | sha256sum)"
+    sha256sum "$@"
+)
 
 # environment_holds LOCK…: all of it is installed, here, as these files say.
 environment_holds() {
     local stamp=$VENV_DIR/installed
     [[ -r $stamp && -x $VENV_DIR/bin/python ]] || return 1
-    ! environment_facts "$@" | grep -qvxF -f "$stamp"
+    ! environment_facts "$@" | grep -vxF -f "$stamp" >/dev/null
 }
+
+installed_locks() { sed -n 's/^[0-9a-f]*  \(requirements.*\.lock\)$/\1/p' "$VENV_DIR/installed" 2>/dev/null || true; }
 
 # require_python: ends the script unless python3 (or $PYTHON) can make the environment.
 require_python() {

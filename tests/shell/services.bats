@@ -1,44 +1,53 @@
 #!/usr/bin/env bats
 # bin/_services.sh: starting, watching and stopping processes by their PID files.
+# shellcheck disable=SC2016 # texts of scripts expand when they run
+
+bats_require_minimum_version 1.5.0
 
 setup() {
     FOLDER=$(mktemp -d)
-    export FOLDER
     SERVER=$BATS_TEST_DIRNAME/support/service.py
 }
 
 teardown() {
-    in_script 'mapfile -t all < <(cd "$RUN_DIR" 2>/dev/null && ls *.pid | sed "s/\.pid$//"); stop_services 1 "${all[@]}"' >/dev/null 2>&1 || true
+    in_script 'for file in "$RUN_DIR"/*.pid; do stop_services 1 "$(basename "$file" .pid)"; done' || true
     rm -rf -- "$FOLDER"
 }
 
-# in_script TEXT: runs it as a script of its own that uses the library. Its services get
-# none of the file descriptors that bats waits for.
-in_script() {
+# write_script TEXT: a script of its own that uses the library.
+write_script() {
     cat >"$FOLDER/script.sh" <<END
 source "$BATS_TEST_DIRNAME/../../bin/_common.sh"
 source "$BATS_TEST_DIRNAME/../../bin/_services.sh"
-RUN_DIR=$FOLDER/run SERVICE_LOG_DIR=$FOLDER/logs
+FOLDER=$FOLDER RUN_DIR=$FOLDER/run SERVICE_LOG_DIR=$FOLDER/logs
 strict_mode
 end_on_signals
 serve() { start_service "\$1" python3 "$SERVER" "\$FOLDER/\$1" "\${@:2}"; }
 is_up() { [[ -e \$FOLDER/\$1 ]]; }
 $1
 END
+}
+
+# in_script TEXT: its services get none of the file descriptors that bats waits for.
+in_script() {
+    write_script "$1"
     bash "$FOLDER/script.sh" 3>&- 4>&-
 }
+
+# is_alive PID: a process whose parent hasn't taken notice of its end is dead all the same.
+is_alive() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [^ZX]* ]]; }
 
 @test "a service runs on after its script, is found, and is stopped" {
     run in_script 'serve one; wait_for_services 20 is_up one'
     [ "$status" -eq 0 ]
     run in_script 'service_pid one'
     [ "$status" -eq 0 ]
-    [ -d "/proc/$output" ]
+    is_alive "$output"
     pid=$output
     run in_script 'stop_services 20 one'
     [ "$status" -eq 0 ]
     [[ $output != *WARNING* ]]
-    [ ! -d "/proc/$pid" ]
+    run ! is_alive "$pid"
     [ ! -e "$FOLDER/run/one.pid" ]
 }
 
@@ -60,7 +69,7 @@ END
     [ "$status" -eq 1 ]
     [[ $output == *"one runs already (pid ${recorded%% *})"* ]]
     [ "$(<"$FOLDER/run/one.pid")" = "$recorded" ]
-    [ -d "/proc/${recorded%% *}" ]
+    is_alive "${recorded%% *}"
 }
 
 @test "a process that got the service's old number is left alone" {
@@ -96,11 +105,11 @@ END
     kill -KILL "$(cut -d' ' -f1 "$FOLDER/run/one.pid")"
     mapfile -t children <"$FOLDER/one.children"
     [ "${#children[@]}" -eq 2 ]
-    for child in "${children[@]}"; do [ -d "/proc/$child" ]; done
+    for child in "${children[@]}"; do is_alive "$child"; done
     run in_script 'stop_services 20 one'
     [ "$status" -eq 0 ]
     [[ $output == *"ending what one left running"* ]]
-    for child in "${children[@]}"; do [ ! -d "/proc/$child" ]; done
+    for child in "${children[@]}"; do run ! is_alive "$child"; done
 }
 
 @test "a service that ignores being asked is killed, with a warning" {
@@ -131,15 +140,18 @@ END
 @test "a script that is interrupted stops what it started, and nothing else" {
     in_script 'serve before; wait_for_services 20 is_up before'
     for signal in INT TERM HUP; do
-        # A background job of bash ignores SIGINT, so it is given back by env.
-        cat >"$FOLDER/wait" <<<'trap "stop_started_services 5" EXIT; serve one; wait_for_services 60 false one'
-        run in_script 'exec 4>&1; env --default-signal=INT bash -c "
-            $(sed "\$d" "$FOLDER/script.sh")
-            $(<"$FOLDER/wait")" & until [[ -s $RUN_DIR/one.pid ]]; do sleep 0.1; done
-            kill -'$signal' $!; wait $! || echo "ended with $?"'
-        [[ $output == *"stopping one"*"ended with 1"[34]* ]]
+        write_script 'trap "stop_started_services 5" EXIT; serve one; wait_for_services 60 false one'
+        # What bash runs in the background ignores SIGINT.
+        env --default-signal=INT bash "$FOLDER/script.sh" 3>&- 4>&- &
+        script=$!
+        until [ -s "$FOLDER/run/one.pid" ]; do sleep 0.1; done
+        service=$(cut -d' ' -f1 "$FOLDER/run/one.pid")
+        kill "-$signal" "$script"
+        ended=0
+        wait "$script" || ended=$?
+        ((ended == 130 || ended == 143))
+        run ! is_alive "$service"
         [ ! -e "$FOLDER/run/one.pid" ]
-        [ -e "$FOLDER/run/before.pid" ]
     done
     run in_script 'service_pid before'
     [ "$status" -eq 0 ]

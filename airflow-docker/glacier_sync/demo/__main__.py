@@ -26,12 +26,12 @@ def prepare() -> int:
 @app.command()
 def follow(
     airflow: Annotated[str, typer.Option(help="The URL of Airflow's API server.")],
-    user: Annotated[str, typer.Option(help="Who unpauses the DAG.")],
+    user: Annotated[str, typer.Option(help="Who starts the DAG.")],
     password_file: Annotated[typer.FileText, typer.Option(help="The file with that user's password.")],
     minutes: Annotated[float, typer.Option(help="How long to wait at most.")] = 10,
 ) -> int:
-    """Unpause the DAG, follow it until every sample is synced or failed, and tell where each stands."""
-    following.unpause(airflow, user, password_file.read().strip())
+    """Start the DAG, follow it until every sample is synced or failed, and tell where each stands."""
+    following.start_run(airflow, user, password_file.read().strip())
     return following.follow(load_settings(), timedelta(minutes=minutes))
 
 
@@ -41,5 +41,6 @@ if __name__ == "__main__":
     except GlacierSyncError as error:
         typer.echo(f"demo: {error.message}", err=True)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except typer.TyperException as error:
+        typer.echo(f"demo: {error.format_message()}", err=True)
+        sys.exit(error.exit_code)

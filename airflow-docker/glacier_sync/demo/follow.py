@@ -17,7 +17,7 @@ from rich.table import Table
 
 from glacier_sync.cli import output
 from glacier_sync.demo.prepare import scene_file
-from glacier_sync.errors import TransientError
+from glacier_sync.errors import ConfigurationError, TransientError
 from glacier_sync.ledger import Ledger, LedgerObject, Phase
 from glacier_sync.pipeline.report import ObjectReport, report
 from glacier_sync.settings import Settings
@@ -27,30 +27,42 @@ DAG_ID = "sqs_scheduled_dag"
 
 _FINAL = {Phase.SYNCED, Phase.FAILED}
 _PAUSE_SECONDS = 1
-_UNPAUSE_SECONDS = 90
+_READ_SECONDS = 90
 
 
-def unpause(airflow: str, user: str, password: str) -> None:
-    """Unpause the DAG by Airflow's API, as soon as the DAG processor has read it.
+def start_run(airflow: str, user: str, password: str) -> None:
+    """Have Airflow run the DAG, as soon as the DAG processor has read it.
 
-    Raises TransientError if Airflow doesn't answer or doesn't know the DAG in time.
+    A DAG that is unpaused gets a run by its schedule at once; one that was so
+    before is triggered. Raises TransientError if Airflow doesn't answer, doesn't
+    know the user, or doesn't know the DAG in time.
     """
-    deadline = time.monotonic() + _UNPAUSE_SECONDS
-    answer: httpx.Response | None = None
-    with httpx.Client(base_url=airflow, timeout=30) as client:
-        token = client.post("/auth/token", json={"username": user, "password": password})
-        if token.is_error:
-            raise TransientError(f"Airflow at {airflow} refuses the user {user!r}: {token.status_code} {token.text}")
-        headers = {"Authorization": f"Bearer {token.json()['access_token']}"}
-        while time.monotonic() < deadline:
-            answer = client.patch(f"/api/v2/dags/{DAG_ID}", json={"is_paused": False}, headers=headers)
-            if answer.is_success:
-                return
-            time.sleep(_PAUSE_SECONDS)
-    raise TransientError(
-        f"Airflow at {airflow} doesn't know the DAG {DAG_ID} ({answer.status_code if answer else 'no answer'}): "
-        "look at the page's import errors and at the log of the dag-processor"
-    )
+    try:
+        with httpx.Client(base_url=airflow, timeout=30) as client:
+            token = client.post("/auth/token", json={"username": user, "password": password})
+            token.raise_for_status()
+            client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+            if _dag(client)["is_paused"]:
+                client.patch(f"/api/v2/dags/{DAG_ID}", json={"is_paused": False}).raise_for_status()
+            else:
+                client.post(f"/api/v2/dags/{DAG_ID}/dagRuns", json={"logical_date": None}).raise_for_status()
+    except httpx.HTTPError as error:
+        raise TransientError(
+            f"Airflow at {airflow} doesn't start {DAG_ID} for the user {user!r} ({error}): "
+            "look at the log of the api-server, and at the page's import errors"
+        ) from error
+
+
+def _dag(client: httpx.Client) -> dict[str, Any]:
+    deadline = time.monotonic() + _READ_SECONDS
+    while True:
+        answer = client.get(f"/api/v2/dags/{DAG_ID}")
+        if answer.is_success:
+            found: dict[str, Any] = answer.json()
+            return found
+        if time.monotonic() > deadline:
+            answer.raise_for_status()
+        time.sleep(_PAUSE_SECONDS)
 
 
 def follow(settings: Settings, timeout: timedelta) -> int:
@@ -59,7 +71,7 @@ def follow(settings: Settings, timeout: timedelta) -> int:
     It is 0 if the good ones stand in the archive as they were made and the bad
     ones failed, else 1.
     """
-    scene = json.loads(scene_file(settings).read_text(encoding="utf-8"))
+    scene = _scene(settings)
     deadline = time.monotonic() + timeout.total_seconds()
     with Ledger.open(settings) as ledger, _Display(scene) as display:
         while True:
@@ -73,6 +85,16 @@ def follow(settings: Settings, timeout: timedelta) -> int:
             time.sleep(_PAUSE_SECONDS)
     _print_outcome(items)
     return _verdict(settings, scene, items)
+
+
+def _scene(settings: Settings) -> dict[str, Any]:
+    try:
+        scene: dict[str, Any] = json.loads(scene_file(settings).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{scene_file(settings)} isn't there: expected a demo that is set up; start it with ./local-airflow.sh demo"
+        ) from None
+    return scene
 
 
 def _items(ledger: Ledger, scene: dict[str, Any]) -> list[LedgerObject]:

@@ -1,0 +1,478 @@
+#!/usr/bin/env bats
+# deploy.sh, backup.sh and restore.sh as far as they go without a Docker engine: `docker`
+# is a stub that answers what a test sets out.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    project=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+    dest=$BATS_TEST_TMPDIR/deployment
+    stub=$BATS_TEST_TMPDIR/stub
+    export STUB=$stub HOME=$BATS_TEST_TMPDIR/home
+    mkdir -p "$stub/image/bdrc/auditTool" "$BATS_TEST_TMPDIR/bin" "$HOME"
+    unset "${!DEPLOY_@}" "${!COMPOSE_@}" AWS_SHARED_CREDENTIALS_FILE AWS_CONFIG_FILE SUDO_UID
+    echo 28.0.0 >"$stub/engine"
+    echo 2.30.0 >"$stub/compose"
+    printf 'bdrc-airflow\nbdrc-airflow-emulator\n' >"$stub/images"
+    echo 'audit: {pre: []}' >"$stub/image/bdrc/site-sync.yml"
+    echo 'MaximumImageFileSize=1K' >"$stub/image/bdrc/auditTool/user.properties"
+    stub_command docker <<'END'
+case "$*" in
+    version*) [[ -s $STUB/engine ]] && cat "$STUB/engine" || { echo "cannot connect" >&2; exit 1; } ;;
+    'compose version'*) [[ -s $STUB/compose ]] && cat "$STUB/compose" ;;
+    'image inspect '*) grep -qxF -- "$3" "$STUB/images" ;;
+    'ps -a '*) cat "$STUB/others" 2>/dev/null ;;
+    'ps -q '*) cat "$STUB/own" 2>/dev/null ;;
+    'volume inspect '*) [[ -e $STUB/volume ]] ;;
+    'create '*) echo c0ffee ;;
+    'cp '*) cp -r "$STUB/image/." "$3" ;;
+    'rm '*) ;;
+    *) echo "unexpected: docker $*" >&2; exit 9 ;;
+esac
+END
+    # Nothing answers at the ports that the tests choose.
+    options=(-d "$dest" --port 18089)
+}
+
+# stub_command NAME: makes a command of standard input, on PATH.
+stub_command() {
+    {
+        echo '#!/usr/bin/env bash'
+        cat
+    } >"$BATS_TEST_TMPDIR/bin/$1"
+    chmod +x "$BATS_TEST_TMPDIR/bin/$1"
+    PATH=$BATS_TEST_TMPDIR/bin:${PATH#"$BATS_TEST_TMPDIR/bin:"}
+}
+
+deploy() { "$project/deploy.sh" "$@"; }
+
+user_id() { if ((EUID == 0)); then echo 1001; else echo "$EUID"; fi; }
+
+# snapshot: what there is in the deployment, with content, modes and times.
+snapshot() { (cd "$dest" && find . -printf '%P %m %U %T@\n' | sort && find . -type f -print0 | sort -z | xargs -0 sha256sum); }
+
+# fails STATUS TEXT ARGUMENT…: deploy.sh ends so, says so, and has changed nothing.
+fails() {
+    local status_expected=$1 text=$2 before=none after=none
+    shift 2
+    if [[ -d $dest ]]; then before=$(snapshot); fi
+    run deploy "$@"
+    if [[ -d $dest ]]; then after=$(snapshot); fi
+    [ "$status" -eq "$status_expected" ] || {
+        echo "status $status: $output"
+        return 1
+    }
+    [[ $output == *"$text"* ]] || {
+        echo "$output"
+        return 1
+    }
+    [ "$before" = "$after" ]
+}
+
+# production: an archive that looks mounted, and credentials.
+production() {
+    archive=$BATS_TEST_TMPDIR/archive
+    mkdir -p "$archive"/Archive{0..3} "$HOME/.aws"
+    chmod 777 "$archive"/Archive{0..3}
+    stub_command findmnt <<END
+case "\$*" in
+    *PROPAGATION*) echo shared ;;
+    *) cat "$stub/mounted" ;;
+esac
+END
+    echo "$archive" >"$stub/mounted"
+    cat >"$HOME/.aws/credentials" <<'END'
+[default]
+aws_access_key_id = DEFAULTKEY
+aws_secret_access_key = defaultsecret
+
+[ap_northeast]
+aws_access_key_id = NORTHEASTKEY
+aws_secret_access_key = northeastsecret
+[other]
+aws_access_key_id = OTHERKEY
+END
+    cat >"$HOME/.aws/config" <<'END'
+[profile ap_northeast]
+region = ap-northeast-2
+[profile role]
+role_arn = arn:aws:iam::1:role/r
+source_profile = default
+[profile login]
+sso_start_url = https://example.org
+END
+    prod=("${options[@]}" --prod --arch-root "$archive" --aws-profiles ap_northeast)
+}
+
+@test "--help tells of every option" {
+    run --separate-stderr deploy --help
+    [ "$status" -eq 0 ]
+    for option in -s -d --dev --prod -i --init-env --arch-root --uid --port --bind --tls-cert --tls-key --aws-profiles --dry-run; do
+        [[ $output == *"$option"* ]]
+    done
+}
+
+@test "wrong use ends with 2 and changes nothing" {
+    fails 2 "-d (the deployment's folder) is missing" --dev
+    fails 2 "--dev or --prod is missing" -d "$dest"
+    fails 2 "exclude each other" "${options[@]}" --dev --prod
+    fails 2 "isn't an option" "${options[@]}" --dev surplus
+    fails 2 "aren't understood" "${options[@]}" --dev --nonsense
+    fails 2 "the port is '070'" -d "$dest" --dev --port 070
+    fails 2 "the port is '65536'" -d "$dest" --dev --port 65536
+    fails 2 "the address is 'here'" "${options[@]}" --dev --bind here
+    fails 2 "other than 0, which is root's" "${options[@]}" --dev --uid 0
+    fails 2 "need each other" "${options[@]}" --dev --tls-cert x
+    fails 2 "is no folder: expected a clone" "${options[@]}" --dev -s "$BATS_TEST_TMPDIR/nowhere"
+    fails 2 "expected a clone of Glacier Sync" "${options[@]}" --dev -s "$HOME"
+    fails 2 "would be inside the source" -d "$project/deployment" --dev
+    fails 2 "--arch-root is missing" "${options[@]}" --prod --aws-profiles x
+    fails 2 "name different folders" "${options[@]}" --dev -i "$HOME/a" --arch-root "$HOME/b"
+}
+
+@test "a new deployment: folders, files, modes and settings" {
+    run --separate-stderr deploy "${options[@]}" --dev
+    [ "$status" -eq 0 ]
+    for folder in logs dags plugins processing processing/logs data .config; do
+        [ "$(stat -c '%a %u' "$dest/$folder")" = "750 $(user_id)" ]
+    done
+    [ "$(stat -c '%a %u' "$dest/secrets")" = "700 $(user_id)" ]
+    for file in "$dest"/secrets/*; do [ "$(stat -c '%a %u' "$file")" = "600 $(user_id)" ]; done
+    [ -z "$(find "$dest" -perm -o+w)" ]
+    cmp "$project/bdrc-docker-compose.yml" "$dest/docker-compose.yaml"
+    cmp "$project/airflow-docker/dags/glacier_staging_to_sync.py" "$dest/dags/glacier_staging_to_sync.py"
+    cmp "$stub/image/bdrc/site-sync.yml" "$dest/.config/bdrc/site-sync.yml"
+    [ -f "$dest/.config/intake.yml" ]
+    for folder in Archive0/24 Archive1/25 Archive3/99; do [ -d "$dest/archive/$folder" ]; done
+    grep -qx 'DEPLOYMENT=dev' "$dest/.env"
+    grep -qx 'COMPOSE_PROFILES=emulator' "$dest/.env"
+    grep -qx 'WEB_PORT=18089' "$dest/.env"
+    grep -qx "SYNC_ACCESS_UID=$(user_id)" "$dest/.env"
+    grep -qx 'AWS_ENDPOINT_URL=http://emulator:5005' "$dest/.env"
+    [ -z "$(find "$dest" -name '*.tmp' -o -name __pycache__)" ]
+}
+
+@test "secrets are long, differ, and fit their purpose" {
+    deploy "${options[@]}" --dev >/dev/null
+    cd "$dest/secrets"
+    [ "$(base64 -d < <(tr '_-' '/+' <fernet-key) | wc -c)" -eq 32 ]
+    for name in jwt-secret api-secret; do [ "$(wc -c <$name)" -ge 64 ]; done
+    for name in {postgres,airflow-database,ledger-database}-password; do [[ $(<"$name") =~ ^[A-Za-z0-9_-]{32}$ ]]; done
+    [ -z "$(for name in fernet-key jwt-secret api-secret *-password; do echo "$(<"$name")"; done | sort | uniq -d)" ]
+    [ "$(<airflow-database-url)" = "postgresql+psycopg2://airflow:$(<airflow-database-password)@postgres:5432/airflow" ]
+}
+
+@test "the admin's password is shown once" {
+    run deploy "${options[@]}" --dev
+    [[ $output == *"password $(<"$dest/secrets/admin-password")"* ]]
+    run deploy "${options[@]}" --dev
+    [ "$status" -eq 0 ]
+    [[ $output != *"$(<"$dest/secrets/admin-password")"* ]]
+}
+
+@test "a second run changes nothing, and needs only -d" {
+    deploy "${options[@]}" --dev >/dev/null
+    before=$(snapshot)
+    run --separate-stderr deploy -d "$dest"
+    [ "$status" -eq 0 ]
+    [[ $output != *make* && $output != *replace* ]]
+    [ "$(snapshot)" = "$before" ]
+}
+
+@test "--dry-run shows what would change, and changes nothing" {
+    run deploy "${options[@]}" --dev --dry-run
+    [ "$status" -eq 0 ]
+    [[ $output == *"would make $dest/.env"* ]]
+    [ ! -e "$dest" ]
+    deploy "${options[@]}" --dev >/dev/null
+    echo changed >>"$dest/dags/glacier_staging_to_sync.py"
+    before=$(snapshot)
+    run deploy -d "$dest" --dry-run --bind 127.0.0.2
+    [ "$status" -eq 0 ]
+    [[ $output == *"would replace $dest/dags/glacier_staging_to_sync.py"* && $output == *"-changed"* ]]
+    [[ $output == *"+WEB_BIND=127.0.0.2"* ]]
+    [ "$(snapshot)" = "$before" ]
+}
+
+@test "an edited .env is kept, and gets what is new with a note" {
+    deploy "${options[@]}" --dev >/dev/null
+    sed -i -e '/^EMULATOR_PORT=/d' -e 's/^WEB_PORT=.*/WEB_PORT=18090 # mine/' -e 's/^AIRFLOW_KEEP_DAYS=.*/#&/' "$dest/.env"
+    echo "GLACIER_SYNC_WORKERS='3'" >>"$dest/.env"
+    cp "$dest/.env" "$BATS_TEST_TMPDIR/edited"
+    run deploy -d "$dest"
+    [ "$status" -eq 0 ]
+    [ "$(head -c "$(stat -c %s "$BATS_TEST_TMPDIR/edited")" "$dest/.env")" = "$(cat "$BATS_TEST_TMPDIR/edited")" ]
+    run tail -n +"$(($(wc -l <"$BATS_TEST_TMPDIR/edited") + 1))" "$dest/.env"
+    [[ $output == *"added by deploy.sh"* && $output == *EMULATOR_PORT=5005* ]]
+    [[ $output != *AIRFLOW_KEEP_DAYS* && $output != *WEB_PORT* ]]
+}
+
+@test "an option that is given again changes its line alone" {
+    deploy "${options[@]}" --dev >/dev/null
+    cp "$dest/.env" "$BATS_TEST_TMPDIR/before"
+    deploy -d "$dest" --port 18091 >/dev/null
+    run diff "$BATS_TEST_TMPDIR/before" "$dest/.env"
+    [ "${#lines[@]}" -eq 4 ]
+    [[ ${lines[1]} == '< WEB_PORT=18089' && ${lines[3]} == '> WEB_PORT=18091' ]]
+}
+
+@test "the template lists what the compose file asks for" {
+    for name in $(grep -oE '\$\{[A-Z_]+' "$project/bdrc-docker-compose.yml" | tr -d '${' | sort -u); do
+        case $name in
+            COMPOSE_AIRFLOW_IMAGE) ;;
+            COMPOSE_* | BASE_IMAGE | BIN | BUILD_CONFIG_ROOT | AUDIT_HOME | VERSION | REVISION) continue ;;
+        esac
+        grep -qE "^#?$name=" "$project/config/deployment.env" || {
+            echo "$name is missing"
+            return 1
+        }
+    done
+}
+
+@test "a changed DAG is replaced, a new one comes, a dropped one goes, others stay" {
+    source=$BATS_TEST_TMPDIR/source
+    mkdir -p "$source"
+    cp -r "$project"/{bdrc-docker-compose.yml,airflow-docker,config} "$source/"
+    echo one >"$source/airflow-docker/dags/first.py"
+    echo two >"$source/airflow-docker/dags/second.py"
+    deploy "${options[@]}" --dev -s "$source" >/dev/null
+    inode=$(stat -c %i "$dest/dags/first.py")
+    echo site >"$dest/dags/site.py"
+    echo changed >"$source/airflow-docker/dags/first.py"
+    rm "$source/airflow-docker/dags/second.py"
+    mkdir "$source/airflow-docker/dags/deep"
+    echo three >"$source/airflow-docker/dags/deep/third.py"
+    run deploy -d "$dest" -s "$source"
+    [ "$status" -eq 0 ]
+    [ "$(cat "$dest/dags/first.py")" = changed ]
+    [ "$(stat -c %i "$dest/dags/first.py")" != "$inode" ]
+    [ ! -e "$dest/dags/second.py" ]
+    [ "$(cat "$dest/dags/deep/third.py")" = three ]
+    [ "$(cat "$dest/dags/site.py")" = site ]
+}
+
+@test "a DAG that was changed on the spot is replaced, and kept aside" {
+    deploy "${options[@]}" --dev >/dev/null
+    echo mine >"$dest/dags/glacier_staging_to_sync.py"
+    run deploy -d "$dest"
+    [ "$status" -eq 0 ]
+    [[ $output == *"was changed here: it is replaced"* ]]
+    cmp "$project/airflow-docker/dags/glacier_staging_to_sync.py" "$dest/dags/glacier_staging_to_sync.py"
+    [ "$(cat "$dest"/.replaced/dags/glacier_staging_to_sync.py.*)" = mine ]
+}
+
+@test "configuration: untouched is updated, changed stays with the new one beside" {
+    deploy "${options[@]}" --dev >/dev/null
+    echo 'audit: {pre: [mine]}' >"$dest/.config/bdrc/site-sync.yml"
+    echo 'audit: {pre: [new]}' >"$stub/image/bdrc/site-sync.yml"
+    echo 'MaximumImageFileSize=2K' >"$stub/image/bdrc/auditTool/user.properties"
+    run deploy -d "$dest"
+    [ "$status" -eq 0 ]
+    [[ $output == *"site-sync.yml was changed here and stays as it is"* ]]
+    [ "$(cat "$dest/.config/bdrc/site-sync.yml")" = 'audit: {pre: [mine]}' ]
+    cmp "$stub/image/bdrc/site-sync.yml" "$dest/.config/.new/bdrc/site-sync.yml"
+    grep -q 2K "$dest/.config/bdrc/auditTool/user.properties"
+    before=$(snapshot)
+    run deploy -d "$dest"
+    [ "$status" -eq 0 ]
+    [ "$(snapshot)" = "$before" ]
+}
+
+@test "lost secrets are made anew, the others stay; what was put there is protected" {
+    deploy "${options[@]}" --dev >/dev/null
+    before=$(cat "$dest/secrets/fernet-key")
+    password=$(cat "$dest/secrets/ledger-database-password")
+    rm "$dest/secrets/ledger-database-password"
+    echo x >"$dest/secrets/mine"
+    chmod 644 "$dest/secrets/mine"
+    deploy -d "$dest" >/dev/null
+    [ "$(cat "$dest/secrets/fernet-key")" = "$before" ]
+    [ "$(cat "$dest/secrets/ledger-database-password")" != "$password" ]
+    grep -q "$(cat "$dest/secrets/ledger-database-password")" "$dest/secrets/ledger-database-url"
+    [ "$(stat -c '%a %u' "$dest/secrets/mine")" = "600 $(user_id)" ]
+}
+
+@test "checks come before any change: engine, compose, images" {
+    echo 19.03.1 >"$stub/engine"
+    fails 1 "Docker's engine is 19.03.1: expected 20.10" "${options[@]}" --dev
+    : >"$stub/engine"
+    fails 1 "no Docker engine answers (cannot connect)" "${options[@]}" --dev
+    echo 28.0.0 >"$stub/engine"
+    echo 2.9.0 >"$stub/compose"
+    fails 1 "Docker Compose is 2.9.0: expected 2.24.0" "${options[@]}" --dev
+    : >"$stub/compose"
+    rm "$stub/compose"
+    fails 1 "'docker compose' doesn't work" "${options[@]}" --dev
+    echo v2.30.0 >"$stub/compose"
+    echo bdrc-airflow >"$stub/images"
+    fails 1 "the image bdrc-airflow-emulator isn't there" "${options[@]}" --dev
+    COMPOSE_AIRFLOW_IMAGE=mine fails 1 "the image mine isn't there" "${options[@]}" --dev
+    [ ! -e "$dest" ]
+}
+
+@test "checks come before any change: space, name, volume, folder" {
+    stub_command df <<<'printf "Avail\n  100\n"'
+    fails 1 "has 100 MiB free: expected 5120" "${options[@]}" --dev
+    rm "$BATS_TEST_TMPDIR/bin/df"
+    echo /elsewhere/deployment >"$stub/others"
+    fails 1 "the deployment in /elsewhere/deployment is called 'deployment', too" "${options[@]}" --dev
+    rm "$stub/others"
+    touch "$stub/volume"
+    fails 1 "holds the database of an earlier deployment" "${options[@]}" --dev
+    rm "$stub/volume"
+    mkdir "$dest"
+    touch "$dest/something"
+    fails 1 "isn't empty and is no deployment" "${options[@]}" --dev
+}
+
+@test "a port that another program uses is refused, one of a running deployment isn't" {
+    coproc LISTENER { python3 -u -c '
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1])
+input()'; }
+    read -r port <&"${LISTENER[0]}"
+    fails 1 "the port $port on 127.0.0.1 is used by another program" -d "$dest" --dev --port "$port"
+    deploy "${options[@]}" --dev >/dev/null
+    sed -i "s/^WEB_PORT=.*/WEB_PORT=$port/" "$dest/.env"
+    echo c0ffee >"$stub/own"
+    run deploy -d "$dest"
+    [ "$status" -eq 0 ]
+    echo >&"${LISTENER[1]}"
+    wait "$LISTENER_PID" || true
+}
+
+@test "a user id that only root can give files to" {
+    ((EUID != 0)) || skip "root can give files to anybody"
+    fails 1 "only root can" "${options[@]}" --dev --uid $((EUID + 1))
+}
+
+@test "another mode or user id than the deployment has is refused" {
+    deploy "${options[@]}" --dev >/dev/null
+    fails 2 "is a deployment of kind 'dev', and 'prod' was asked for" -d "$dest" --prod
+    fails 2 "belongs to user id $(user_id), and 4242 was asked for" -d "$dest" --uid 4242
+}
+
+@test "the environment stands in for options, which go before it" {
+    DEPLOY_DEST=$dest DEPLOY_MODE=dev DEPLOY_PORT=18092 deploy --port 18093 >/dev/null
+    grep -qx WEB_PORT=18093 "$dest/.env"
+    DEPLOY_MODE="test" fails 2 "DEPLOY_MODE is 'test'" "${options[@]}"
+    DEPLOY_DEST=$BATS_TEST_TMPDIR/other DEPLOY_MODE=dev DEPLOY_DRY_RUN=1 DEPLOY_PORT=18092 deploy >/dev/null
+    [ ! -e "$BATS_TEST_TMPDIR/other" ]
+}
+
+@test "--init-env makes the archive's empty tree, and uses it" {
+    deploy "${options[@]}" --dev -i "$BATS_TEST_TMPDIR/tree" >/dev/null
+    [ "$(find "$BATS_TEST_TMPDIR/tree" -mindepth 2 -maxdepth 2 -type d | wc -l)" -eq 100 ]
+    for folder in Archive0/08 Archive2/74; do [ -d "$BATS_TEST_TMPDIR/tree/$folder" ]; done
+    grep -qx "ARCH_ROOT=$BATS_TEST_TMPDIR/tree" "$dest/.env"
+    [ ! -e "$dest/archive" ]
+}
+
+@test "production: settings, and only the named profiles" {
+    production
+    run deploy "${prod[@]}"
+    [ "$status" -eq 0 ]
+    grep -qx DEPLOYMENT=prod "$dest/.env"
+    grep -qx "COMPOSE_PROFILES=" "$dest/.env"
+    grep -qx "ARCH_ROOT=$archive" "$dest/.env"
+    grep -qx "ARCH_PROPAGATION=rslave" "$dest/.env"
+    grep -qx "GLACIER_SYNC_INTAKE=/home/airflow/.config/intake-production.yml" "$dest/.env"
+    grep -qx "#AWS_ENDPOINT_URL=http://emulator:5005" "$dest/.env"
+    [ "$(cat "$dest/secrets/aws-credentials")" = "[ap_northeast]
+aws_access_key_id = NORTHEASTKEY
+aws_secret_access_key = northeastsecret" ]
+    [ "$(cat "$dest/secrets/aws-config")" = "[profile ap_northeast]
+region = ap-northeast-2" ]
+    run ! grep -rqE 'DEFAULTKEY|OTHERKEY' "$dest"
+    run deploy -d "$dest"
+    [ "$status" -eq 0 ]
+    grep -q NORTHEASTKEY "$dest/secrets/aws-credentials"
+}
+
+@test "dev and prod differ in .env and secrets only" {
+    production
+    deploy "${prod[@]}" >/dev/null
+    mv "$dest" "$BATS_TEST_TMPDIR/prod"
+    deploy "${options[@]}" --dev >/dev/null
+    run diff -rq "$dest" "$BATS_TEST_TMPDIR/prod"
+    run ! grep -vE '/\.env|secrets|Only in .*: archive$' <<<"$output"
+}
+
+@test "a profile that is missing or can't work is an error before anything is changed" {
+    production
+    without=("${options[@]}" --prod --arch-root "$archive")
+    fails 2 "--aws-profiles is missing" "${without[@]}"
+    fails 1 "the credentials profile 'none' is neither in" "${without[@]}" --aws-profiles none
+    fails 1 "is based on 'default': name that" "${without[@]}" --aws-profiles ap_northeast,role
+    fails 1 "needs programs or logins of this machine" "${without[@]}" --aws-profiles login
+    fails 1 "names the credentials profile 'ap_northeast', which isn't among those given" "${without[@]}" --aws-profiles default
+    run deploy "${without[@]}" --aws-profiles ap_northeast,default,role
+    [ "$status" -eq 0 ]
+    grep -q role_arn "$dest/secrets/aws-config"
+}
+
+@test "the archive has to be there, mounted, and writable for the user" {
+    production
+    rmdir "$archive/Archive2"
+    fails 1 "Archive2 isn't there: expected Archive0 to Archive3" "${prod[@]}"
+    mkdir "$archive/Archive2"
+    chmod 777 "$archive/Archive2"
+    echo / >"$stub/mounted"
+    fails 1 "is on this machine's root disk" "${prod[@]}"
+    echo "$archive" >"$stub/mounted"
+    chmod 500 "$archive/Archive3"
+    fails 1 "the user id $(user_id) can't write to $archive/Archive3" "${prod[@]}"
+}
+
+@test "TLS: settings and secrets; certificate and key have to belong together" {
+    for name in one two; do
+        openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -addext subjectAltName=DNS:sync.example.org \
+            -keyout "$BATS_TEST_TMPDIR/$name.key" -out "$BATS_TEST_TMPDIR/$name.crt" 2>/dev/null
+    done
+    fails 1 "doesn't belong to the certificate" "${options[@]}" --dev \
+        --tls-cert "$BATS_TEST_TMPDIR/one.crt" --tls-key "$BATS_TEST_TMPDIR/two.key"
+    fails 1 "names no host" "${options[@]}" --dev --tls-cert "$BATS_TEST_TMPDIR/one.key" --tls-key "$BATS_TEST_TMPDIR/one.key"
+    run deploy "${options[@]}" --dev --tls-cert "$BATS_TEST_TMPDIR/one.crt" --tls-key "$BATS_TEST_TMPDIR/one.key" --bind 0.0.0.0
+    [ "$status" -eq 0 ]
+    [[ $output == *https://0.0.0.0* && $output != *"without TLS"* ]]
+    grep -qx WEB_NAME=sync.example.org "$dest/.env"
+    grep -qx WEB_SCHEME=https "$dest/.env"
+    cmp "$BATS_TEST_TMPDIR/one.key" "$dest/secrets/tls-key"
+}
+
+@test "a page for other machines without TLS is warned of" {
+    run deploy "${options[@]}" --dev --bind 0.0.0.0
+    [ "$status" -eq 0 ]
+    [[ $output == *"passwords travel without TLS"* ]]
+}
+
+@test "a folder with a space in its name" {
+    dest="$BATS_TEST_TMPDIR/two words"
+    deploy -d "$dest" --port 18089 --dev -i "$BATS_TEST_TMPDIR/the tree" >/dev/null
+    grep -qx "ARCH_ROOT='$BATS_TEST_TMPDIR/the tree'" "$dest/.env"
+    grep -qx COMPOSE_PROJECT_NAME=two-words "$dest/.env"
+    run deploy -d "$dest"
+    [ "$status" -eq 0 ]
+    [[ $output != *make* && $output != *replace* ]]
+}
+
+@test "backup.sh and restore.sh: wrong use changes nothing" {
+    for script in backup restore; do
+        run "$project/bin/$script.sh" --help
+        [ "$status" -eq 0 ]
+        run "$project/bin/$script.sh" -d "$dest"
+        [ "$status" -eq 2 ]
+        [[ $output == *"expected one"* ]]
+    done
+    run "$project/bin/backup.sh" -d "$HOME" "$HOME/backup.tar"
+    [ "$status" -eq 2 ]
+    [[ $output == *"is no deployment"* ]]
+    run "$project/bin/restore.sh" -d "$dest" "$HOME/none.tar"
+    [ "$status" -eq 2 ]
+    echo nonsense >"$HOME/bad.tar"
+    run "$project/bin/restore.sh" -d "$dest" "$HOME/bad.tar"
+    [ "$status" -eq 2 ]
+    [[ $output == *"is no backup"* ]]
+    [ ! -e "$dest" ]
+}
