@@ -281,5 +281,11 @@ show_page() {
     printf '\nAirflow        http://127.0.0.1:%s\n' "$PORT"
     [[ ! -e $ADMIN_PASSWORD_FILE ]] ||
         printf 'log in as      admin, password %s (kept in %s)\n' "$(<"$ADMIN_PASSWORD_FILE")" "$ADMIN_PASSWORD_FILE"
-    printf 'stop it        ./local-airflow.sh -d\n'
+    printf 'stop it        %s\n' "$(stop_command)"
+}
+
+# stop_command: as it has to be typed where nothing but the default is known.
+stop_command() {
+    [[ $STATE_DIR == "${HOME:-}/.local/state/glacier-sync" ]] || printf 'GLACIER_SYNC_HOME=%q ' "$STATE_DIR"
+    printf './local-airflow.sh -d\n'
 }
