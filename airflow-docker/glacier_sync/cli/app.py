@@ -14,9 +14,6 @@ from glacier_sync import __version__
 from glacier_sync.cli import bag_commands, emulator_command, output, pipeline_commands
 from glacier_sync.errors import GlacierSyncError
 
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it: 128 and SIGINT's number."""
-
 HELP = """Restored Glacier objects become verified, audited, archived works.
 
 Exit status: 0 done; 1 done, and something failed; 2 wrong use or configuration,
@@ -54,9 +51,10 @@ def options(
 ) -> None:
     """Set up what all commands share."""
     context.obj = debug
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s: %(message)s"
-    )
+    if debug:
+        logging.basicConfig(stream=sys.stderr, level=logging.DEBUG, format="%(levelname)s: %(message)s")
+    else:
+        logging.basicConfig(level=logging.WARNING, handlers=[output.LogLines()])
     for noisy in ("boto3", "botocore", "urllib3", "s3transfer"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -80,8 +78,8 @@ def _status(*, debug: bool) -> int:
         if wrong := error.format_message():
             _complain(f"{wrong.rstrip('.')}; see glacier-sync --help", debug=debug)
         return error.exit_code
-    if status == INTERRUPTED:
-        output.line("glacier-sync: interrupted; run it again to go on", error=True)
+    if status == output.INTERRUPTED:
+        output.tell_interrupted()
     return int(status)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from glacier_sync import bags
 from glacier_sync.cli import output
-from glacier_sync.errors import ConfigurationError, PermanentError
+from glacier_sync.errors import ConfigurationError
 from glacier_sync.settings import load_settings
 
 Paths = Annotated[list[Path], typer.Argument(help="Bags: directories or zips.", show_default=False)]
@@ -24,16 +24,17 @@ def verify(paths: Paths, json: output.Json = False) -> int:
     for path in paths:
         _require(path)
     reports: list[bags.BagReport] = []
+    errors = output.Errors()
     with output.progress_shown() as progress:
         for path in paths:
-            found = bags.verify(path, workers=workers, progress=progress(path.name))
-            reports += found
-            if not json:
-                for report in found:
+            with errors.told():
+                found = bags.verify(path, workers=workers, progress=progress(path.name))
+                reports += found
+                for report in () if json else found:
                     _print_report(report)
     if json:
         output.print_json([_facts(report) for report in reports])
-    return int(any(report.defects for report in reports))
+    return errors.exit_status(failed=any(report.defects for report in reports))
 
 
 def unbag(
@@ -52,22 +53,17 @@ def unbag(
     if not (_exists(to) and to.is_dir()):
         raise ConfigurationError(f"{to} isn't there: expected a folder to unpack to; make it first")
     works: list[bags.UnbaggedWork] = []
-    failed = False
+    errors = output.Errors()
     with output.progress_shown() as progress:
         for path in zips:
-            try:
+            with errors.told():
                 found = bags.unbag(path, to, workers=settings.workers, progress=progress(path.name))
-            except PermanentError as error:
-                failed = True
-                output.line(f"glacier-sync: {error.message}", error=True)
-                continue
-            works += found
-            if not json:
-                for work in found:
+                works += found
+                for work in () if json else found:
                     output.line(f"{work.rid}\t{work.path}")
     if json:
         output.print_json(works)
-    return int(failed)
+    return errors.exit_status(failed=bool(works and errors))
 
 
 def _require(path: Path) -> None:

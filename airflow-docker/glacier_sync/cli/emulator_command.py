@@ -19,6 +19,7 @@ def emulator(
 
     Nothing is kept when it ends. Use it with AWS_ENDPOINT_URL=http://127.0.0.1:5005
     and any credentials.
+    Example: glacier-sync emulator --port 5005 --restore-delay 5
     """
     serve(host, port, restore_delay, ready=lambda url: output.line(f"AWS_ENDPOINT_URL={url}"))
     return 0

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
 
 from glacier_sync.cli import output, standing
-from glacier_sync.errors import ConfigurationError
+from glacier_sync.errors import ConfigurationError, TransientError
 from glacier_sync.ledger import Ledger, LedgerObject, Run
 from glacier_sync.pipeline import Context, Done, Failed, Outcome, RetryLater
 from glacier_sync.pipeline import fixity as fixity_check
@@ -27,9 +31,10 @@ def run(json: output.Json = False) -> int:
 
     Takes what the queues hold, and ends when all that was taken is synced or
     failed. Exit status 3: something is to be tried again later.
+    Example: GLACIER_SYNC_INTAKE=config/intake-production.yml glacier-sync run
     """
     settings = load_settings()
-    with Ledger.open(settings) as ledger, output.progress_shown() as progress:
+    with _ended_by_ctrl_c(), Ledger.open(settings) as ledger, output.progress_shown() as progress:
         context = Context(
             settings=settings,
             ledger=ledger,
@@ -38,27 +43,55 @@ def run(json: output.Json = False) -> int:
             last_try=True,
             progress=lambda stage, number: progress(f"{ledger.object(number).key}: {stage}"),
         )
-        try:
-            tally = pipeline_run.run(context, lambda item, outcome: _print_outcome(item, outcome, error=json))
-        except KeyboardInterrupt:
-            # The threads of a run can't be stopped, but everything can be killed and run again.
-            output.line("glacier-sync: interrupted; run it again to go on", error=True)
-            os._exit(130)
+        tally = pipeline_run.run(context, lambda item, outcome: _print_outcome(item, outcome, error=json))
         if json:
             output.print_json([report(ledger.object(number)) for number in tally.outcomes])
-    for problem in tally.problems:
-        output.line(f"glacier-sync: {problem}", error=True)
-    if not tally.outcomes and not json:
+    if not tally.outcomes and not tally.problems and not json:
         output.line("nothing to do: no restored object is waiting")
     return _exit_status(tally)
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """End the process at once at Ctrl-C: a run's threads can't be stopped, but all they do can be run again.
+
+    A thread of its own waits for the signal: Python's handlers run in the main
+    thread, which may not wake for it while it waits for the others.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    handler = signal.signal(signal.SIGINT, lambda *_: None)
+    wakeup = signal.set_wakeup_fd(writer)
+    watcher = Thread(target=_end_when_told, args=(reader,), name="ctrl-c", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGINT, handler)
+        os.close(writer)
+        watcher.join()
+        os.close(reader)
+
+
+def _end_when_told(reader: int) -> None:
+    if os.read(reader, 1):
+        try:
+            output.tell_interrupted()
+        finally:
+            os._exit(output.INTERRUPTED)
 
 
 def _exit_status(tally: pipeline_run.Tally) -> int:
     if tally.count(Failed):
         return 1
-    if tally.problems:
-        return max(problem.exit_status for problem in tally.problems)
-    return 3 if tally.count(RetryLater) else 0
+    statuses = {problem.exit_status for problem in tally.problems}
+    if tally.outcomes and ConfigurationError.exit_status in statuses:
+        # That status would say that nothing was changed.
+        return 1
+    if tally.count(RetryLater):
+        statuses.add(TransientError.exit_status)
+    return max(statuses, default=0)
 
 
 def _print_outcome(item: LedgerObject, outcome: Outcome, *, error: bool) -> None:
@@ -77,8 +110,15 @@ def fixity(works: Works, json: output.Json = False) -> int:
     Example: glacier-sync fixity W1NLM4700
     """
     settings = load_settings()
+    reports: list[fixity_check.FixityReport] = []
+    errors = output.Errors()
     with Ledger.open(settings) as ledger, output.progress_shown() as progress:
-        reports = [fixity_check.check(settings, ledger, work, progress=progress(work)) for work in works]
+        for work in works:
+            with errors.told():
+                found = fixity_check.check(settings, ledger, work, progress=progress(work))
+                reports.append(found)
+                if not json:
+                    _print_fixity(found)
     if json:
         output.print_json(
             [
@@ -86,16 +126,17 @@ def fixity(works: Works, json: output.Json = False) -> int:
                 for found in reports
             ]
         )
-        return int(not all(found.intact for found in reports))
-    for found in reports:
-        if found.intact:
-            output.line(f"intact     {found.rid}: {found.path}")
-            continue
-        output.line(f"DIFFERENT  {found.rid}: {found.path}")
-        for kind in ("missing", "added", "changed", "unreadable"):
-            for name in getattr(found.differences, kind):
-                output.line(f"  {kind}: {name}")
-    return int(not all(found.intact for found in reports))
+    return errors.exit_status(failed=not all(found.intact for found in reports))
+
+
+def _print_fixity(found: fixity_check.FixityReport) -> None:
+    if found.intact:
+        output.line(f"intact     {found.rid}: {found.path}")
+        return
+    output.line(f"DIFFERENT  {found.rid}: {found.path}")
+    for kind in ("missing", "added", "changed", "unreadable"):
+        for name in getattr(found.differences, kind):
+            output.line(f"  {kind}: {name}")
 
 
 def status(
@@ -105,6 +146,7 @@ def status(
     """Tell where works stand, and why.
 
     Without a work: a line for each object. With one: its whole history.
+    Example: glacier-sync status W1NLM4700
     """
     with Ledger.open(load_settings()) as ledger:
         items = ledger.find(work) if work else ledger.objects()

@@ -26,7 +26,8 @@ def print_overview(items: Sequence[LedgerObject]) -> None:
     for item in items:
         found = report(item)
         since = output.local(item.update_time)
-        rows.add_row(str(found.id), found.name, str(found.phase), since, found.reason or _places(found))
+        cells = (str(found.id), found.name, str(found.phase), since, found.reason or _places(found))
+        rows.add_row(*map(output.shown, cells))
     output.print_table(rows)
 
 

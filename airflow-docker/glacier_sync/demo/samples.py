@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -13,6 +15,7 @@ from glacier_sync import bags
 from glacier_sync.works import staging_key
 
 _PAGES = 4
+_DRAWN_ON = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def _draw_page(rid: str, page: int, path: Path) -> None:
         image.convert("1").save(path, compression="group4")
     else:
         image.save(path, quality=60)
+    os.utime(path, (_DRAWN_ON, _DRAWN_ON))
 
 
 def _corrupt(sample: Sample) -> Sample:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from glacier_sync import bags
 from glacier_sync.errors import ConfigurationError
-from glacier_sync.ledger import Ledger
+from glacier_sync.ledger import Ledger, LedgerObject, Phase
 from glacier_sync.pipeline import destination, working
 from glacier_sync.pipeline.context import Progress
 from glacier_sync.settings import Settings
@@ -45,8 +45,9 @@ def check(settings: Settings, ledger: Ledger, work: str, *, progress: Progress |
 
 
 def _manifests_of(settings: Settings, ledger: Ledger, copy: Path) -> Path:
-    """Return the tag files kept of a bag of several works, else those that travel in the work."""
-    for item in reversed(ledger.find(copy.name)):
+    """Return the tag files of the bag that the work came from last: kept of several works, else in the work."""
+    brought = [item for item in ledger.find(copy.name) if _was_synced(item, copy.name)]
+    for item in brought[-1:]:
         for bag in sorted(working.kept_dir(settings, item).glob("*.bag")):
             if bags.holds_work(bag, copy.name):
                 return bag
@@ -57,3 +58,7 @@ def _manifests_of(settings: Settings, ledger: Ledger, copy: Path) -> Path:
         f"no manifest of {copy.name} is known: expected {inside} or one kept in {settings.log_dir / 'bags'}; "
         "restore the work once more to have it verified"
     )
+
+
+def _was_synced(item: LedgerObject, rid: str) -> bool:
+    return any(work.rid == rid and work.phase is Phase.SYNCED for work in item.works)

@@ -1,0 +1,170 @@
+"""What all commands share: help, version, wrong use, errors, output."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.support.bag_builder import BagBuilder
+
+from .conftest import COMMAND, Command
+
+COMMANDS = ["verify", "unbag", "sync", "fixity", "run", "status", "emulator"]
+
+
+def test_help_lists_every_command_and_the_exit_statuses(command: Command) -> None:
+    ended = command("--help")
+    assert ended.status == 0
+    listed = re.findall(r"^│ ([a-z]+)  ", ended.out, re.MULTILINE)
+    assert listed == COMMANDS
+    for meaning in ("0 done", "1 done, and something failed", "2 wrong use or configuration", "3 try again later"):
+        assert meaning in " ".join(ended.out.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_every_command_has_help_with_an_example(command: Command, name: str, option: str) -> None:
+    ended = command(name, option)
+    assert (ended.status, ended.err) == (0, "")
+    assert re.search(rf"Example: .*glacier-sync {name}\b", ended.out)
+
+
+def test_version(command: Command) -> None:
+    assert command("--version").out == "glacier-sync 0.1.0\n"
+
+
+def test_without_a_command_the_help_is_shown(command: Command) -> None:
+    ended = command()
+    assert ended.status == 2
+    assert "Usage: glacier-sync" in ended.out
+    assert ended.err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--bogus"], "No such option: --bogus"),
+        (["verify", "--bogus"], "No such option: --bogus"),
+        (["bogus"], "No such command 'bogus'"),
+        (["verify"], "Missing argument"),
+        (["unbag", "a.zip"], "Missing option '--to'"),
+        (["unbag", "--to"], "--to"),
+        (["status", "W1", "W2"], "unexpected extra argument"),
+        (["emulator", "--port", "many"], "'--port'"),
+    ],
+)
+def test_wrong_use_is_one_line_that_says_what_and_where_to_look(
+    command: Command, words: list[str], found: str, home: Path
+) -> None:
+    ended = command(*words)
+    assert ended.status == 2
+    assert ended.out == ""
+    assert found in ended.error
+    assert ended.error.endswith("; see glacier-sync --help")
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(("shell", "words"), [("bash", "glacier-sync ver"), ("zsh", "glacier-sync ver")])
+def test_a_shell_completes_commands(command: Command, shell: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_GLACIER_SYNC_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", words)
+    ended = command()
+    assert ended.status == 0
+    assert "verify" in ended.out
+    assert "status" not in ended.out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_is_given_its_completion(command: Command, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_GLACIER_SYNC_COMPLETE", f"source_{shell}")
+    ended = command()
+    assert ended.status == 0
+    if shell == "bash":
+        checked = subprocess.run(["bash", "-n"], input=ended.out, text=True, capture_output=True, check=False)
+        assert (checked.returncode, checked.stderr) == (0, "")
+    assert "_GLACIER_SYNC_COMPLETE=complete_" in ended.out
+
+
+def test_tracebacks_are_shown_for_debugging_alone(command: Command) -> None:
+    plain, debugged = command("verify", "/nowhere"), command("--debug", "verify", "/nowhere")
+    assert (plain.status, debugged.status) == (2, 2)
+    assert "/nowhere doesn't exist" in plain.error
+    assert "Traceback" in debugged.err
+    assert debugged.err.splitlines()[-1] == plain.err.strip()
+
+
+def test_an_error_stays_one_line_whatever_a_name_holds(command: Command) -> None:
+    ended = command("verify", "/nowhere\n\x1b[31m\udcff")
+    assert ended.error.startswith(r"/nowhere\n\x1b[31m\udcff doesn't exist")
+
+
+@pytest.mark.parametrize("words", [["verify", "{}"], ["unbag", "{}", "--to", "."], ["unbag", "a.zip", "--to", "{}"]])
+def test_a_path_that_cannot_be_looked_at_is_wrong_use(
+    command: Command, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.zip").touch()
+    ended = command(*(word.format("x" * 300) for word in words))
+    assert ended.status == 2
+    assert "File name too long" in ended.error
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("WORKERS", "many", "GLACIER_SYNC_WORKERS"),
+        ("SQS_WAIT_SECONDS", "21", "GLACIER_SYNC_SQS_WAIT_SECONDS"),
+        ("LEDGER_URL_FILE", "/nowhere", "GLACIER_SYNC_LEDGER_URL_FILE"),
+        ("TIME_ZONE", "Mars/North", "GLACIER_SYNC_TIME_ZONE"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    command: Command, name: str, value: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"GLACIER_SYNC_{name}", value)
+    ended = command("run")
+    assert ended.status == 2
+    assert found in ended.error
+    assert value in ended.error
+
+
+@pytest.mark.parametrize("words", [["status"], ["verify", "{bag}", "--json"]])
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path, words: list[str]) -> None:
+    bag = BagBuilder().folder(tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as output:
+        done = subprocess.run(
+            [COMMAND, *(word.format(bag=bag) for word in words)],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.stderr == b""
+    assert done.returncode == 1
+
+
+def test_letters_that_a_terminal_lacks_are_escaped(process: Command, tmp_path: Path) -> None:
+    bag = BagBuilder(name="དེབ").folder(tmp_path)
+    ended = process("verify", bag, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert ended.status == 0
+    assert r"\u0f51\u0f7a\u0f56.bag" in ended.out
+
+
+def test_bars_on_a_terminal_leave_what_is_redirected_alone(tmp_path: Path) -> None:
+    bag = BagBuilder().folder(tmp_path)
+    terminal, stderr = pty.openpty()
+    try:
+        done = subprocess.run([COMMAND, "verify", bag], stdout=subprocess.PIPE, stderr=stderr, check=False)
+    finally:
+        os.close(stderr)
+        os.close(terminal)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"valid    {bag}: ".encode())
+    assert done.stdout.count(b"\n") == 1

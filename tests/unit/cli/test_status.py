@@ -1,0 +1,123 @@
+"""``status``: where works stand, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.ledger import announced, dag_run, record_works, work_key
+
+from glacier_sync.ledger import Ledger, Phase, WorkFacts
+from glacier_sync.settings import load_settings
+
+from .conftest import Command
+
+RUN = dag_run("first")
+REASON = "the bag of [W2] isn't valid: [/data] lacks page\x1b 3 :boom:"
+
+
+@pytest.fixture
+def ledger(home: Path) -> Iterator[Ledger]:
+    with Ledger.open(load_settings()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    """W1 is synced, W2 failed, W3 waits."""
+    record_works(ledger, "W1", "W2", "W3")
+    first, second, _ = sorted(item.id for item in ledger.claim(RUN, 3))
+    ledger.advance(first, RUN, Phase.DOWNLOADED, "downloaded")
+    ledger.set_works(first, RUN, [WorkFacts("W1", 3, 12_345)])
+    ledger.advance(first, RUN, Phase.DEBAGGED, "unbagged")
+    ledger.update_work(first, RUN, "W1", phase=Phase.SYNCED, destination="/mnt/Archive0/01/W1", audit="Passed")
+    ledger.advance(first, RUN, Phase.SYNCED, "all of it is in the archive")
+    ledger.fail(second, RUN, REASON, "cause: [Errno 5]")
+    return ledger
+
+
+def test_an_empty_ledger_says_so(command: Command, home: Path) -> None:
+    assert command("status").out == "the ledger is empty: no restored object was announced yet\n"
+    ended = command("status", "--json")
+    assert (ended.status, ended.facts) == (0, [])
+
+
+def test_the_overview_has_a_whole_line_for_each_object(command: Command, filled: Ledger) -> None:
+    ended = command("status")
+    lines = ended.out.splitlines()
+    assert ended.status == 0
+    assert len(lines) == 4
+    assert lines[0].split() == ["object", "works", "phase", "since", "where,", "or", "why", "not"]
+    assert lines[1].split()[:3] == ["1", "W1", "synced"]
+    assert lines[1].endswith("  /mnt/Archive0/01/W1")
+    assert lines[2].split()[:3] == ["2", "W2.bag.zip", "failed"]
+    assert lines[2].endswith(r"  the bag of [W2] isn't valid: [/data] lacks page\x1b 3 :boom:")
+    assert lines[3].split()[:3] == ["3", "W3.bag.zip", "restored"]
+
+
+def test_a_long_reason_stays_on_its_line(command: Command, ledger: Ledger) -> None:
+    (number,) = record_works(ledger, "W1")
+    ledger.claim(RUN, 1)
+    reason = "a reason of many words " * 30
+    ledger.fail(number, RUN, reason.strip(), "")
+    assert command("status").out.splitlines()[1].endswith(reason.strip())
+
+
+@pytest.mark.parametrize("name", ["W1", work_key("W1")])
+def test_the_history_of_a_work(command: Command, filled: Ledger, name: str) -> None:
+    ended = command("status", name)
+    lines = ended.out.splitlines()
+    assert ended.status == 0
+    assert lines[0] == "W1: synced"
+    assert lines[1] == f"  s3://staging/{work_key('W1')} (queue nlm, attempt 1)"
+    assert lines[2] == "  work W1: synced, 3 files, 12,345 bytes"
+    assert lines[3] == "    audit: Passed; in the archive: /mnt/Archive0/01/W1"
+    events = filled.events(1)
+    assert len(lines) == 4 + len(events)
+    for line, event in zip(lines[4:], events, strict=True):
+        assert line.endswith(f"  {event.kind}: {event.message}")
+
+
+def test_the_history_of_a_failure_tells_reason_and_cause(command: Command, filled: Ledger) -> None:
+    lines = command("status", "W2").out.splitlines()
+    assert lines[0] == "W2.bag.zip: failed"
+    assert lines[2] == "  reason: the bag of [W2] isn't valid: [/data] lacks page\\x1b 3 :boom:"
+    assert lines[3] == "  cause: cause: [Errno 5]"
+
+
+def test_who_works_on_it(command: Command, filled: Ledger) -> None:
+    assert command("status", "W3").out.startswith(f"W3.bag.zip: restored, claimed by {RUN.name}")
+
+
+def test_every_object_of_a_work_is_told(command: Command, filled: Ledger) -> None:
+    again = announced(work_key("W1"), etag="another")
+    filled.record("nlm", "again", [again], [])
+    assert command("status", "W1").out.count(f"s3://staging/{work_key('W1')}") > 1
+    assert [found["phase"] for found in command("status", "W1", "--json").facts] == ["synced", "restored"]
+
+
+def test_the_overview_as_json(command: Command, filled: Ledger) -> None:
+    first, second, third = command("status", "--json").facts
+    assert (first["name"], first["phase"], first["bucket"]) == ("W1", "synced", "staging")
+    assert [step["phase"] for step in first["reached"]] == ["restored", "downloaded", "debagged", "synced"]
+    (work,) = first["works"]
+    assert (work["rid"], work["audit"], work["destination"]) == ("W1", "Passed", "/mnt/Archive0/01/W1")
+    assert (second["phase"], second["reason"], second["cause"]) == ("failed", REASON, "cause: [Errno 5]")
+    assert third["claimed_by"].startswith(RUN.name)
+    assert "events" not in first
+
+
+def test_a_history_as_json(command: Command, filled: Ledger) -> None:
+    (found,) = command("status", "W2", "--json").facts
+    events = filled.events(2)
+    assert [event["kind"] for event in found["events"]] == [event.kind for event in events]
+    assert found["events"][-1]["message"] == REASON
+    assert found["events"][-1]["time"] == events[-1].time.isoformat()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_an_unknown_work_is_wrong_use(command: Command, filled: Ledger, options: list[str]) -> None:
+    ended = command("status", "W99", *options)
+    assert (ended.status, ended.out) == (2, "")
+    assert "the ledger doesn't know 'W99'" in ended.error

@@ -1,0 +1,52 @@
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+from botocore.loaders import JSONFileLoader, Loader, create_loader
+from tests.support import aws as support
+from tests.support.aws import Site
+from tests.support.pipeline import Bagger, Installation, installation
+
+from glacier_sync.ledger import Ledger
+
+emulator = support.emulator
+emulator_client = support.emulator_client
+aws = support.aws
+
+
+@pytest.fixture(scope="session")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Bagger:
+    """Makes bags of works."""
+    return Bagger(tmp_path_factory.mktemp("bags"))
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with its tables, to be copied."""
+    path = tmp_path_factory.mktemp("ledger") / "ledger.sqlite"
+    with Ledger(f"sqlite:///{path}", lease=timedelta(minutes=1)) as ledger:
+        ledger.migrate()
+    return path
+
+
+@pytest.fixture
+def place(aws: Site, empty_ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+    """A site with a queue, a ledger and an empty archive."""
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(empty_ledger, home)
+    with installation(aws, home, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _descriptions_are_read_once() -> Iterator[None]:
+    """Each client would read the large descriptions of Amazon's services anew."""
+    load, services = cache(JSONFileLoader().load_file), cache(create_loader().list_available_services)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Loader, "list_available_services", lambda _, type_name: services(type_name))
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
+        yield
