@@ -87,7 +87,7 @@ refuse_credentials() {
             -o -iname '*.pem' -o -iname '*.key' -o -iname '*.p12' -o -iname '*.pfx' -o -iname '*.jks' \
             -o -name 'id_rsa*' -o -name 'id_ed25519*' -o -name 'id_ecdsa*' -o -name .netrc -o -name .pgpass \
             -o -name .pypirc -o -name .htpasswd -o -name .env \) -print
-        grep -rlIiE -e '-----BEGIN [A-Z ]*PRIVATE KEY-----' -e 'aws_(secret_access_key|session_token)' \
+        grep -RlIiE -e '-----BEGIN [A-Z ]*PRIVATE KEY-----' -e 'aws_(secret_access_key|session_token)' \
             -e '(AKIA|ASIA)[A-Z0-9]{16}' ${3:+-e "$3"} -- "$2" || (($? == 1))
     )
     [[ -z $found ]] || die \

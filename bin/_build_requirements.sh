@@ -47,10 +47,10 @@ lock_requirements() {
     local locked=$BUILD_DIR/locked
     info "locking the requirements of $(cut -f 2 "$BUILD_DIR/requirements/sources" | paste -sd ' ')"
     rm -rf -- "$locked"
-    docker buildx build --quiet --file "$BUILD_DIR/Dockerfile-bdrc" --target locked \
+    docker buildx build --file "$BUILD_DIR/Dockerfile-bdrc" --target locked \
         --build-arg "BASE_IMAGE=$BASE_IMAGE" \
         --secret "id=pip_conf,src=$COMPOSE_PIP_CONF" --secret "id=ca_bundle,src=$COMPOSE_CA_BUNDLE" \
-        --output "type=local,dest=$locked" "$BUILD_DIR" >/dev/null ||
+        --output "type=local,dest=$locked" "$BUILD_DIR" ||
         die "the requirements couldn't be locked: Docker's last lines above say why"
     [[ ! -e $locked/problem ]] || die "$(<"$locked/problem")"
     mv -f -- "$locked"/requirements{,-emulator}.lock "$BUILD_DIR/"

@@ -56,8 +56,7 @@ class Line:
 
 def read_lines(path: Path, file: str) -> Iterator[Line]:
     """Yield a file's requirements; raise RequirementsError for a line that isn't one."""
-    text = path.read_text(encoding="utf-8").replace("\\\n", " \n")
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         words = line.split(" #")[0].strip()
         if not words or words.startswith("#"):
             continue
@@ -126,7 +125,7 @@ def index_settings() -> dict[str, str]:
 
 
 def resolve(folder: Path, lock: Path, *inputs: str) -> None:
-    """Write the lock of the input files in ``folder``; raise RequirementsError with the resolver's words if there's none."""
+    """Write the lock of the input files in ``folder``; raise RequirementsError, in the resolver's words."""
     command = ["uv", "pip", "compile", "--quiet", "--no-config", "--generate-hashes", "--no-header", *inputs]
     done = subprocess.run(
         [*command, "--output-file", str(lock)],
@@ -157,7 +156,8 @@ def lock(folder: Path, output: Path) -> None:
         resolve(folder, output / LOCK, *(name for name, _ in sources))
         resolve(folder, output / EMULATOR_LOCK, EMULATOR_REQUIREMENTS, "--constraint", str(output / LOCK))
     except RequirementsError as problem:
-        raise RequirementsError(f"{problem}\nThe lines that ask for these packages:{named_in(str(problem), lines)}") from None
+        named = named_in(str(problem), lines)
+        raise RequirementsError(f"{problem}\nThe lines that ask for these packages:{named}") from None
 
 
 def main() -> None:

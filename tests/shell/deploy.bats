@@ -1,107 +1,12 @@
 #!/usr/bin/env bats
-# deploy.sh, backup.sh and restore.sh as far as they go without a Docker engine: `docker`
-# is a stub that answers what a test sets out.
+# deploy.sh: options, the first run and later ones, what it refuses.
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # support/deployment.bash and bats set variables
 
 bats_require_minimum_version 1.5.0
 
 setup() {
-    project=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-    dest=$BATS_TEST_TMPDIR/deployment
-    stub=$BATS_TEST_TMPDIR/stub
-    export STUB=$stub HOME=$BATS_TEST_TMPDIR/home
-    mkdir -p "$stub/image/bdrc/auditTool" "$BATS_TEST_TMPDIR/bin" "$HOME"
-    unset "${!DEPLOY_@}" "${!COMPOSE_@}" AWS_SHARED_CREDENTIALS_FILE AWS_CONFIG_FILE SUDO_UID
-    echo 28.0.0 >"$stub/engine"
-    echo 2.30.0 >"$stub/compose"
-    printf 'bdrc-airflow\nbdrc-airflow-emulator\n' >"$stub/images"
-    echo 'audit: {pre: []}' >"$stub/image/bdrc/site-sync.yml"
-    echo 'MaximumImageFileSize=1K' >"$stub/image/bdrc/auditTool/user.properties"
-    stub_command docker <<'END'
-case "$*" in
-    version*) [[ -s $STUB/engine ]] && cat "$STUB/engine" || { echo "cannot connect" >&2; exit 1; } ;;
-    'compose version'*) [[ -s $STUB/compose ]] && cat "$STUB/compose" ;;
-    'image inspect '*) grep -qxF -- "$3" "$STUB/images" ;;
-    'ps -a '*) cat "$STUB/others" 2>/dev/null ;;
-    'ps -q '*) cat "$STUB/own" 2>/dev/null ;;
-    'volume inspect '*) [[ -e $STUB/volume ]] ;;
-    'create '*) echo c0ffee ;;
-    'cp '*) cp -r "$STUB/image/." "$3" ;;
-    'rm '*) ;;
-    *) echo "unexpected: docker $*" >&2; exit 9 ;;
-esac
-END
-    # Nothing answers at the ports that the tests choose.
-    options=(-d "$dest" --port 18089)
-}
-
-# stub_command NAME: makes a command of standard input, on PATH.
-stub_command() {
-    {
-        echo '#!/usr/bin/env bash'
-        cat
-    } >"$BATS_TEST_TMPDIR/bin/$1"
-    chmod +x "$BATS_TEST_TMPDIR/bin/$1"
-    PATH=$BATS_TEST_TMPDIR/bin:${PATH#"$BATS_TEST_TMPDIR/bin:"}
-}
-
-deploy() { "$project/deploy.sh" "$@"; }
-
-user_id() { if ((EUID == 0)); then echo 1001; else echo "$EUID"; fi; }
-
-# snapshot: what there is in the deployment, with content, modes and times.
-snapshot() { (cd "$dest" && find . -printf '%P %m %U %T@\n' | sort && find . -type f -print0 | sort -z | xargs -0 sha256sum); }
-
-# fails STATUS TEXT ARGUMENT…: deploy.sh ends so, says so, and has changed nothing.
-fails() {
-    local status_expected=$1 text=$2 before=none after=none
-    shift 2
-    if [[ -d $dest ]]; then before=$(snapshot); fi
-    run deploy "$@"
-    if [[ -d $dest ]]; then after=$(snapshot); fi
-    [ "$status" -eq "$status_expected" ] || {
-        echo "status $status: $output"
-        return 1
-    }
-    [[ $output == *"$text"* ]] || {
-        echo "$output"
-        return 1
-    }
-    [ "$before" = "$after" ]
-}
-
-# production: an archive that looks mounted, and credentials.
-production() {
-    archive=$BATS_TEST_TMPDIR/archive
-    mkdir -p "$archive"/Archive{0..3} "$HOME/.aws"
-    chmod 777 "$archive"/Archive{0..3}
-    stub_command findmnt <<END
-case "\$*" in
-    *PROPAGATION*) echo shared ;;
-    *) cat "$stub/mounted" ;;
-esac
-END
-    echo "$archive" >"$stub/mounted"
-    cat >"$HOME/.aws/credentials" <<'END'
-[default]
-aws_access_key_id = DEFAULTKEY
-aws_secret_access_key = defaultsecret
-
-[ap_northeast]
-aws_access_key_id = NORTHEASTKEY
-aws_secret_access_key = northeastsecret
-[other]
-aws_access_key_id = OTHERKEY
-END
-    cat >"$HOME/.aws/config" <<'END'
-[profile ap_northeast]
-region = ap-northeast-2
-[profile role]
-role_arn = arn:aws:iam::1:role/r
-source_profile = default
-[profile login]
-sso_start_url = https://example.org
-END
-    prod=("${options[@]}" --prod --arch-root "$archive" --aws-profiles ap_northeast)
+    load support/deployment
+    set_up_deployment
 }
 
 @test "--help tells of every option" {
@@ -369,84 +274,6 @@ input()'; }
     [ ! -e "$dest/archive" ]
 }
 
-@test "production: settings, and only the named profiles" {
-    production
-    run deploy "${prod[@]}"
-    [ "$status" -eq 0 ]
-    grep -qx DEPLOYMENT=prod "$dest/.env"
-    grep -qx "COMPOSE_PROFILES=" "$dest/.env"
-    grep -qx "ARCH_ROOT=$archive" "$dest/.env"
-    grep -qx "ARCH_PROPAGATION=rslave" "$dest/.env"
-    grep -qx "GLACIER_SYNC_INTAKE=/home/airflow/.config/intake-production.yml" "$dest/.env"
-    grep -qx "#AWS_ENDPOINT_URL=http://emulator:5005" "$dest/.env"
-    [ "$(cat "$dest/secrets/aws-credentials")" = "[ap_northeast]
-aws_access_key_id = NORTHEASTKEY
-aws_secret_access_key = northeastsecret" ]
-    [ "$(cat "$dest/secrets/aws-config")" = "[profile ap_northeast]
-region = ap-northeast-2" ]
-    run ! grep -rqE 'DEFAULTKEY|OTHERKEY' "$dest"
-    run deploy -d "$dest"
-    [ "$status" -eq 0 ]
-    grep -q NORTHEASTKEY "$dest/secrets/aws-credentials"
-}
-
-@test "dev and prod differ in .env and secrets only" {
-    production
-    deploy "${prod[@]}" >/dev/null
-    mv "$dest" "$BATS_TEST_TMPDIR/prod"
-    deploy "${options[@]}" --dev >/dev/null
-    run diff -rq "$dest" "$BATS_TEST_TMPDIR/prod"
-    run ! grep -vE '/\.env|secrets|Only in .*: archive$' <<<"$output"
-}
-
-@test "a profile that is missing or can't work is an error before anything is changed" {
-    production
-    without=("${options[@]}" --prod --arch-root "$archive")
-    fails 2 "--aws-profiles is missing" "${without[@]}"
-    fails 1 "the credentials profile 'none' is neither in" "${without[@]}" --aws-profiles none
-    fails 1 "is based on 'default': name that" "${without[@]}" --aws-profiles ap_northeast,role
-    fails 1 "needs programs or logins of this machine" "${without[@]}" --aws-profiles login
-    fails 1 "names the credentials profile 'ap_northeast', which isn't among those given" "${without[@]}" --aws-profiles default
-    run deploy "${without[@]}" --aws-profiles ap_northeast,default,role
-    [ "$status" -eq 0 ]
-    grep -q role_arn "$dest/secrets/aws-config"
-}
-
-@test "the archive has to be there, mounted, and writable for the user" {
-    production
-    rmdir "$archive/Archive2"
-    fails 1 "Archive2 isn't there: expected Archive0 to Archive3" "${prod[@]}"
-    mkdir "$archive/Archive2"
-    chmod 777 "$archive/Archive2"
-    echo / >"$stub/mounted"
-    fails 1 "is on this machine's root disk" "${prod[@]}"
-    echo "$archive" >"$stub/mounted"
-    chmod 500 "$archive/Archive3"
-    fails 1 "the user id $(user_id) can't write to $archive/Archive3" "${prod[@]}"
-}
-
-@test "TLS: settings and secrets; certificate and key have to belong together" {
-    for name in one two; do
-        openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -addext subjectAltName=DNS:sync.example.org \
-            -keyout "$BATS_TEST_TMPDIR/$name.key" -out "$BATS_TEST_TMPDIR/$name.crt" 2>/dev/null
-    done
-    fails 1 "doesn't belong to the certificate" "${options[@]}" --dev \
-        --tls-cert "$BATS_TEST_TMPDIR/one.crt" --tls-key "$BATS_TEST_TMPDIR/two.key"
-    fails 1 "names no host" "${options[@]}" --dev --tls-cert "$BATS_TEST_TMPDIR/one.key" --tls-key "$BATS_TEST_TMPDIR/one.key"
-    run deploy "${options[@]}" --dev --tls-cert "$BATS_TEST_TMPDIR/one.crt" --tls-key "$BATS_TEST_TMPDIR/one.key" --bind 0.0.0.0
-    [ "$status" -eq 0 ]
-    [[ $output == *https://0.0.0.0* && $output != *"without TLS"* ]]
-    grep -qx WEB_NAME=sync.example.org "$dest/.env"
-    grep -qx WEB_SCHEME=https "$dest/.env"
-    cmp "$BATS_TEST_TMPDIR/one.key" "$dest/secrets/tls-key"
-}
-
-@test "a page for other machines without TLS is warned of" {
-    run deploy "${options[@]}" --dev --bind 0.0.0.0
-    [ "$status" -eq 0 ]
-    [[ $output == *"passwords travel without TLS"* ]]
-}
-
 @test "a folder with a space in its name" {
     dest="$BATS_TEST_TMPDIR/two words"
     deploy -d "$dest" --port 18089 --dev -i "$BATS_TEST_TMPDIR/the tree" >/dev/null
@@ -455,24 +282,4 @@ region = ap-northeast-2" ]
     run deploy -d "$dest"
     [ "$status" -eq 0 ]
     [[ $output != *make* && $output != *replace* ]]
-}
-
-@test "backup.sh and restore.sh: wrong use changes nothing" {
-    for script in backup restore; do
-        run "$project/bin/$script.sh" --help
-        [ "$status" -eq 0 ]
-        run "$project/bin/$script.sh" -d "$dest"
-        [ "$status" -eq 2 ]
-        [[ $output == *"expected one"* ]]
-    done
-    run "$project/bin/backup.sh" -d "$HOME" "$HOME/backup.tar"
-    [ "$status" -eq 2 ]
-    [[ $output == *"is no deployment"* ]]
-    run "$project/bin/restore.sh" -d "$dest" "$HOME/none.tar"
-    [ "$status" -eq 2 ]
-    echo nonsense >"$HOME/bad.tar"
-    run "$project/bin/restore.sh" -d "$dest" "$HOME/bad.tar"
-    [ "$status" -eq 2 ]
-    [[ $output == *"is no backup"* ]]
-    [ ! -e "$dest" ]
 }

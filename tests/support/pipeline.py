@@ -25,6 +25,7 @@ from tests.support.images import draw_work
 
 from glacier_sync import bags, pipeline
 from glacier_sync.ledger import Ledger, LedgerObject, Run
+from glacier_sync.pipeline import Outcome, sync
 from glacier_sync.pipeline import run as pipeline_run
 from glacier_sync.settings import Settings, load_settings
 from glacier_sync.works import archive_path, staging_key
@@ -123,6 +124,18 @@ class Installation:
             outcome = stage(self.context(run), number)
             assert isinstance(outcome, pipeline.Done), outcome
         return number
+
+    def settled(self, bag: Bag) -> tuple[Outcome, LedgerObject]:
+        """Bring a bag to its end; return the last outcome and what the ledger says."""
+        number = self.debagged(bag)
+        outcome = sync.sync(self.context(), number)
+        return outcome, self.ledger.object(number)
+
+    def planned(self, number: int) -> str:
+        """Return the bash of an object's sync."""
+        outcome = pipeline.plan_sync(self.context(), number)
+        assert isinstance(outcome, pipeline.Done), outcome
+        return str(outcome.facts["script"])
 
     def synced(self, bag: Bag) -> LedgerObject:
         """Bring a bag into the archive."""
@@ -239,6 +252,17 @@ class Vanishing(Event):
     def wait(self, timeout: float | None = None) -> bool:
         super().wait(timeout)
         raise ConnectionAbortedError("the sender was killed")
+
+
+def change_page(folder: Path) -> None:
+    """Alter one page of a work."""
+    page = next(folder.rglob("*.jpg"))
+    page.write_bytes(page.read_bytes() + b"\0")
+
+
+def add_page(folder: Path) -> None:
+    """Give a work a file that others lack."""
+    (folder / "images" / "added.txt").write_text("added")
 
 
 def tree(folder: Path, *, without: Sequence[str] = ()) -> dict[str, str]:

@@ -1,0 +1,163 @@
+"""Claims: who works on an object, and what a run may record of one."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+from tests.support.fault_proxy import Fault, fault_proxy
+from tests.support.pipeline import (
+    Bagger,
+    Installation,
+    Vanishing,
+    is_archived,
+    kill,
+    start_run,
+)
+
+from glacier_sync import pipeline
+from glacier_sync.errors import PermanentError, TransientError
+from glacier_sync.ledger import LedgerObject, Run
+from glacier_sync.pipeline import Context, Done, RetryLater
+from glacier_sync.pipeline.intake import take
+from glacier_sync.pipeline.lease import kept_lease
+from glacier_sync.pipeline.stage import Stage, run_stage
+from glacier_sync.works import staging_key
+
+FIRST = Run.of_dag_run("dag", "first")
+SECOND = Run.of_dag_run("dag", "second")
+
+
+def stage(work: Callable[[Context, LedgerObject], Done]) -> Stage:
+    return Stage("try_out", work)
+
+
+def raising(error: Exception) -> Stage:
+    def work(_context: Context, _item: LedgerObject) -> Done:
+        raise error
+
+    return stage(work)
+
+
+def test_two_runs_never_hold_the_same_object(place: Installation, bag: Bagger) -> None:
+    for rid in ("W1TEST01", "W1TEST02", "W1TEST03"):
+        place.restored(bag(rid))
+    first = take(place.context(FIRST, max_objects_per_run=2)).objects
+    second = take(place.context(SECOND)).objects
+    assert [item.key for item in first] == [staging_key("W1TEST01"), staging_key("W1TEST02")]
+    assert [item.key for item in second] == [staging_key("W1TEST03")]
+    for item in first:
+        outcome = pipeline.download_from_messages(place.context(SECOND), item.id)
+        assert isinstance(outcome, RetryLater)
+        assert f"is in the hands of {FIRST.name}" in outcome.reason
+    assert place.working_data() == []
+
+
+def test_a_dag_run_that_is_tried_again_gets_its_own(place: Installation, bag: Bagger) -> None:
+    place.restored(bag("W1TEST01"))
+    once = pipeline.get_restored_object_messages(place.context(FIRST))
+    assert once == ([{"object": 1, "name": "W1TEST01.bag.zip"}], [])
+    assert pipeline.get_restored_object_messages(place.context(FIRST)) == once
+    assert pipeline.get_restored_object_messages(place.context(SECOND)) == ([], [])
+
+
+def test_a_killed_run_on_this_host_frees_its_objects_at_once(
+    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bag("W1TEST01")
+    place.restored(made)
+    with fault_proxy(place.site.url) as proxy:
+        release = Vanishing()
+        held = Fault(release=release)
+        proxy.faults.append(held)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        process = start_run()
+        assert held.held.wait(60)
+        assert pipeline.get_restored_object_messages(place.context()) == ([], [])
+        kill(process, with_children=True)
+        release.set()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", place.site.url)
+    place.run()
+    assert place.kinds(1).count("claimed") == 2
+    assert is_archived(place, made.works[0])
+
+
+def test_what_a_run_that_lost_its_object_does_is_not_recorded(place: Installation, bag: Bagger) -> None:
+    number = place.claimed(bag("W1TEST01"), FIRST)
+
+    def taken_away(context: Context, item: LedgerObject) -> None:
+        context.ledger.release(item.id, FIRST, "given back by hand")
+        context.ledger.hold(item.id, SECOND)
+
+    def permanent(context: Context, item: LedgerObject) -> Done:
+        taken_away(context, item)
+        raise PermanentError("too late")
+
+    def transient(context: Context, item: LedgerObject) -> Done:
+        taken_away(context, item)
+        raise TransientError("too late")
+
+    def unknown(context: Context, item: LedgerObject) -> Done:
+        taken_away(context, item)
+        raise RuntimeError("too late")
+
+    for work in (permanent, transient, unknown):
+        outcome = run_stage(place.context(FIRST), stage(work), number)
+        assert isinstance(outcome, RetryLater)
+        assert f"in the hands of {SECOND.name}" in outcome.reason
+        assert not outcome.unknown
+        place.ledger.release(number, SECOND, "given back")
+    item = place.ledger.object(number)
+    assert (item.phase, item.unknown_errors) == ("restored", 0)
+    assert not [event for event in place.ledger.events(number) if "too late" in event.message]
+
+
+def test_a_lease_lost_before_the_sync_leaves_the_archive_alone(place: Installation, bag: Bagger) -> None:
+    number = place.debagged(bag("W1TEST01"), FIRST)
+    place.ledger.release(number, FIRST, "given back by hand")
+    place.ledger.hold(number, SECOND)
+    outcome = pipeline.plan_sync(place.context(FIRST), number)
+    assert isinstance(outcome, RetryLater)
+    assert not place.archived("W1TEST01").parent.exists()
+    assert place.ledger.object(number).works[0].destination is None
+
+
+def test_leases_are_renewed_while_a_stage_works(place: Installation, bag: Bagger) -> None:
+    number = place.claimed(bag("W1TEST01"), FIRST)
+    before = place.ledger.object(number).lease_until
+    assert before
+    with kept_lease(place.context(FIRST, lease_minutes=0.001)):
+        until = time.monotonic() + 60
+        while place.ledger.object(number).lease_until == before and time.monotonic() < until:
+            time.sleep(0.01)
+    after = place.ledger.object(number).lease_until
+    assert after
+    assert after > before
+
+
+def test_the_lease_lives_on_beside_the_bash_of_a_dag_task(
+    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = place.debagged(bag("W1TEST01"), FIRST)
+    monkeypatch.setenv("GLACIER_SYNC_LEASE_MINUTES", "0.02")
+    script = f"""
+import time
+from glacier_sync import pipeline
+with pipeline.opened(pipeline.Run.of_dag_run("dag", "first")) as context:
+    outcome = pipeline.plan_sync(context, {number})
+print("script" in outcome.facts, flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as task:
+        try:
+            assert task.stdout
+            assert task.stdout.readline() == "True\n"
+            leases = {place.ledger.object(number).lease_until}
+            until = time.monotonic() + 60
+            while len(leases) < 4 and time.monotonic() < until:
+                time.sleep(0.01)
+                leases.add(place.ledger.object(number).lease_until)
+        finally:
+            task.kill()
+    assert len(leases) == 4

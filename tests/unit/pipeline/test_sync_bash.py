@@ -1,0 +1,156 @@
+"""The bash between the halves of a sync: its logs, its ends, its web, a kill, and names of any kind."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.pipeline import Bagger, Installation, is_archived, tree
+
+from glacier_sync import pipeline
+from glacier_sync.ledger import Run
+from glacier_sync.pipeline import Done, Failed, RetryLater, sync, work_sync
+from glacier_sync.works import staging_key
+
+RID = "W1TEST01"
+
+
+# --- the bash between the halves ---------------------------------------------------
+
+
+def test_two_works_of_a_run_have_their_own_logs(place: Installation, bag: Bagger) -> None:
+    outcome, _ = place.settled(bag("W1TEST01", "W1TEST02"))
+    assert isinstance(outcome, Done)
+    folder = Path(work_sync.log_folder(place.settings, place.context().logical_date))
+    assert folder == place.settings.log_dir / "sync-logs" / "2026-03-01" / "2026-03-01_07.00.00"
+    logs = sorted(folder.glob("*.log"))
+    assert [log.name for log in logs] == [f"sync-2026-03-01_07.00.00-W1TEST0{number}.log" for number in (1, 2)]
+    for number, log in enumerate(logs, 1):
+        assert log.read_text().splitlines()[-1] == f"syncOneWork: W1TEST0{number}: done"
+        assert f"W1TEST0{3 - number}" not in log.read_text()
+    assert (folder / "success-works.txt").read_text().split() == ["W1TEST01", "W1TEST02"]
+
+
+@pytest.mark.parametrize("last_line", ["", "{}", "[1]", "Killed", '{"works": ["W1TEST01"]}'])
+def test_bash_that_ends_without_its_result(place: Installation, bag: Bagger, last_line: str) -> None:
+    number = place.debagged(bag(RID))
+    outcome = pipeline.judge_sync(place.context(), number, last_line)
+    assert outcome == RetryLater(
+        "the sync's bash ended without its result",
+        f"ScriptFailedError: the sync's bash ended without its result ({last_line})",
+        unknown=True,
+    )
+    assert place.ledger.object(number).unknown_errors == 1
+
+
+def test_a_step_that_keeps_failing_fails_the_object(
+    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a finding about the work nor a cause that passes: the site's scripts aren't there."""
+    place.restored(bag(RID))
+    (place.home / "bin").mkdir()
+    (outcome,) = place.run(bin_dir=place.home / "bin", max_unknown_errors=2).outcomes.values()
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == "syncOneWork.sh ended with exit status 127, 2 times; see the cause and the log"
+    assert not place.archived(RID).exists()
+
+
+def test_another_sync_of_the_work_is_waited_for(place: Installation, bag: Bagger) -> None:
+    number = place.debagged(bag(RID))
+    lock = place.archived(RID).parent / f".{RID}.lock"
+    lock.parent.mkdir()
+    holder = subprocess.Popen(
+        ["flock", "--no-fork", lock, "sh", "-c", "echo locked; exec sleep 600"], stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"locked\n"
+        outcome = sync.sync(place.context(), number)
+    finally:
+        holder.kill()
+        holder.wait()
+        assert holder.stdout
+        holder.stdout.close()
+    assert isinstance(outcome, RetryLater)
+    assert "another sync of this work is running; try again when it is done" in outcome.reason
+    assert isinstance(sync.sync(place.context(), number), Done)
+
+
+# --- a kill between what is recorded -----------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["synced", "failed"])
+def test_a_work_that_was_settled_before_a_kill_is_judged_anew(place: Installation, bag: Bagger, phase: Any) -> None:
+    """As if the run had been killed after the first work's result was recorded, before the second's."""
+    made = bag("W1TEST01", "W1TEST02")
+    number = place.debagged(made)
+    last_line = work_sync.run_script(place.planned(number))
+    assert json.loads(last_line)["statuses"] == [0, 0]
+    place.ledger.update_work(number, Run.of_this_process(), "W1TEST01", phase=phase, reason="of the killed try")
+    outcome = sync.sync(place.context(), number)
+    assert isinstance(outcome, Done), outcome
+    works = place.ledger.object(number).works
+    assert [(work.phase, work.reason) for work in works] == [("synced", None), ("synced", None)]
+    assert all(is_archived(place, work) for work in made.works)
+
+
+def test_a_judge_that_is_killed_judges_again(place: Installation, bag: Bagger) -> None:
+    number = place.debagged(bag(RID))
+    last_line = work_sync.run_script(place.planned(number))
+    for _ in range(2):
+        assert isinstance(pipeline.judge_sync(place.context(), number, last_line), Done)
+    assert place.kinds(number).count("synced") == 1
+
+
+# --- the web -----------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("rclone") is None, reason="rclone isn't installed")
+def test_images_go_to_the_web(place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "ap-northeast-2")
+    made = bag(RID)
+    place.restored(made)
+    (outcome,) = place.run(web_parent=f"s3://{place.site.bucket}/web").outcomes.values()
+    assert isinstance(outcome, Done), outcome
+    listed = place.site.client.s3.list_objects_v2(Bucket=place.site.bucket, Prefix="web/")["Contents"]
+    images = made.works[0] / "images"
+    on_web = {
+        item["Key"]: place.site.client.s3.get_object(Bucket=place.site.bucket, Key=item["Key"])["Body"].read()
+        for item in listed
+    }
+    assert on_web == {f"web/{RID}/images/{name}": (images / name).read_bytes() for name in tree(images)}
+    assert is_archived(place, made.works[0])
+
+
+# --- names -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "W1TEST01 དེབ་ + Übersicht.bag.zip",
+        "W1TEST01.a%20b&c=d?e#f.bag.zip",
+        "W1TEST01.'$(touch x)' {{ 1 }}.bag.zip",
+    ],
+)
+def test_keys_of_any_kind(place: Installation, bag: Bagger, name: str) -> None:
+    made = bag(RID)
+    key = place.restored(made, key=f"{Path(staging_key(RID)).parent}/{name}")
+    (outcome,) = place.run().outcomes.values()
+    assert isinstance(outcome, Done), outcome
+    assert [item.key for item in place.ledger.objects()] == [key]
+    assert is_archived(place, made.works[0])
+
+
+def test_file_names_of_any_kind(place: Installation, bag: Bagger) -> None:
+    def change(work: Path) -> None:
+        for name in ("with space.txt", "དེབ་.txt", "new\nline.txt", "'$(x)' {{ 1 }} %41 +.txt", "latin-\udce9.txt"):
+            (work / "sources").mkdir(exist_ok=True)
+            (work / "sources" / name).write_bytes(name.encode("utf-8", "surrogateescape"))
+
+    made = bag("W1TEST09", change=change)
+    outcome, _ = place.settled(made)
+    assert isinstance(outcome, Done), outcome
+    assert is_archived(place, made.works[0])
