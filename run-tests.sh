@@ -16,6 +16,9 @@ As root it installs the Debian packages that tests need; else it says what is mi
 END
 }
 
+# Python without a suffix, which ruff doesn't find by itself.
+PYTHON_SCRIPTS=(bin/init-appliance bin/check-service)
+
 # A command that a test needs, its Debian package, and what is skipped without it.
 NEEDED_COMMANDS=(
     'bats       bats        the tests of the shell scripts'
@@ -52,8 +55,8 @@ run_all() {
     local -a scripts
     mapfile -d '' -t scripts < <(shell_scripts)
 
-    step "ruff check" ruff check .
-    step "ruff format" ruff format --check .
+    step "ruff check" ruff check . "${PYTHON_SCRIPTS[@]}"
+    step "ruff format" ruff format --check . "${PYTHON_SCRIPTS[@]}"
     step "mypy" mypy
     step "rooms" lint-imports
     step "shellcheck" shellcheck --external-sources "${scripts[@]}"
@@ -69,7 +72,7 @@ run_all() {
 # shell_scripts: prints the paths of our scripts, each ended by a zero byte.
 shell_scripts() {
     find . \( -path ./.git -o -path ./.venv \) -prune -o \
-        -type f \( -name '*.sh' -o -name '*.bats' -o -path ./.ci/run \) -print0
+        -type f \( -name '*.sh' -o -name '*.bats' -o -path ./.ci/run -o -path ./bin/housekeeping \) -print0
 }
 
 # step NAME COMMAND…: runs it, shows its output, and notes how it ended.

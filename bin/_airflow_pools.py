@@ -9,11 +9,9 @@ from glacier_sync.settings import load_settings
 
 def pools() -> dict[str, dict[str, object]]:
     """Return the pools that limit what runs at once on this machine."""
-    settings = load_settings()
-    sizes = {"downloads": settings.max_downloads, "unbaggings": settings.max_unbaggings, "syncs": settings.max_syncs}
     return {
         name: {"slots": slots, "description": f"GLACIER_SYNC_MAX_{name.upper()} at once on this machine"}
-        for name, slots in sizes.items()
+        for name, slots in load_settings().pools.items()
     }
 
 

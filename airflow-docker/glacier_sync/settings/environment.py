@@ -111,6 +111,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings, _ValueFiles(settings_cls), dotenv
 
     @property
+    def pools(self) -> dict[str, int]:
+        """The slots of each Airflow pool: how many tasks of a kind run at once on the machine."""
+        return {"downloads": self.max_downloads, "unbaggings": self.max_unbaggings, "syncs": self.max_syncs}
+
+    @property
     def download_dir(self) -> Path:
         """Where zips are downloaded to."""
         return self.data_dir / "download"
