@@ -10,14 +10,18 @@ from __future__ import annotations
 
 
 class GlacierSyncError(Exception):
-    """The root of the tree; raised as one of its three branches."""
+    """The root of the tree; raised as one of its three branches.
+
+    ``message`` stays one printable line whatever names it quotes: a key or a file
+    name may hold line breaks, escape characters and bytes that aren't UTF-8.
+    """
 
     exit_status = 1
 
     def __init__(self, message: str, *, cause: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = _one_line(message)
         self.cause = cause
+        super().__init__(self.message)
 
 
 class ConfigurationError(GlacierSyncError):
@@ -36,3 +40,7 @@ class PermanentError(GlacierSyncError):
     """What trying again can't mend: an invalid bag, a failed audit, a different work."""
 
     exit_status = 1
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
