@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dagrun import DagRun
+from airflow.sdk.execution_time.context import set_current_context
 from tests.support.aws import REGION, Site, aws, emulator, emulator_client  # noqa: F401 - fixtures
 
 from glacier_sync.demo.samples import Sample, make_samples
@@ -126,6 +129,23 @@ def test_the_bash_task_reads_nobodys_bashrc(site: Site, tmp_path: Path, monkeypa
     DagBag(dag_folder=str(DAG_FILE)).dags["sqs_scheduled_dag"].test()
     assert [item.phase for item in ledger_objects().values()] == [Phase.SYNCED]
     assert not (home / "was-read").exists()
+
+
+def test_a_sync_that_was_killed_after_its_end_is_done_when_tried_again(
+    site: Site, samples: list[Sample], dag_run: DagRun
+) -> None:
+    item = ledger_objects()[samples[0].key]
+    assert item.phase is Phase.SYNCED
+    specification = spec_from_file_location("dag_file", DAG_FILE)
+    assert specification
+    assert specification.loader
+    module = module_from_spec(specification)
+    specification.loader.exec_module(module)
+    instance = SimpleNamespace(dag_id="sqs_scheduled_dag", run_id=dag_run.run_id, try_number=2, max_tries=3)
+    with set_current_context({"ti": instance, "dag_run": dag_run}):  # type: ignore[arg-type]
+        assert module.sync_debagged.function({"object": item.id, "name": "again"}) == "true"
+        assert module.judge("") == ""
+    assert ledger_objects()[samples[0].key] == item
 
 
 def test_the_dag_file_itself_runs_for_a_debugger(site: Site, samples: list[Sample]) -> None:
