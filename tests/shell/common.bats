@@ -14,7 +14,7 @@ setup() {
     cat >>"$script" <<'END'
 [[ $- != *e* && $- != *u* && -z $(trap) ]] && echo unchanged
 END
-    run "$script"
+    run env --default-signal "$script"
     [ "$status" -eq 0 ]
     [ "$output" = unchanged ]
 }

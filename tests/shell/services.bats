@@ -141,8 +141,8 @@ is_alive() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [^ZX]* ]]; }
     in_script 'serve before; wait_for_services 20 is_up before'
     for signal in INT TERM HUP; do
         write_script 'trap "stop_started_services 5" EXIT; serve one; wait_for_services 60 false one'
-        # What bash runs in the background ignores SIGINT.
-        env --default-signal=INT bash "$FOLDER/script.sh" 3>&- 4>&- &
+        # What bash runs in the background ignores SIGINT, and under nohup SIGHUP too.
+        env --default-signal=INT,TERM,HUP bash "$FOLDER/script.sh" 3>&- 4>&- &
         script=$!
         until [ -s "$FOLDER/run/one.pid" ]; do sleep 0.1; done
         service=$(cut -d' ' -f1 "$FOLDER/run/one.pid")
