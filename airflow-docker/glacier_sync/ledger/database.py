@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,7 +22,8 @@ Clock = Callable[[], datetime]
 _WRITES = "glacier_sync_writes"
 _WRITERS_LOCK = crc32(b"glacier_sync ledger")
 _LOCK_SECONDS = 30
-_SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+_BUSY_PAUSE_SECONDS = 0.02
+_SQLITE_PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
 _POSTGRESQL_CONNECTION = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -134,8 +137,22 @@ def _arguments(url: URL) -> dict[str, Any]:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver would begin transactions by itself, and late: _begin_sqlite does.
     connection.isolation_level = None
+    _have_write_ahead_log(connection)
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _have_write_ahead_log(connection: Any) -> None:
+    """Switch a new file to write-ahead logging, for which SQLite itself doesn't wait its turn."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_SECONDS)
 
 
 def _begin_sqlite(connection: Connection) -> None:
