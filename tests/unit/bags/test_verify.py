@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import resource
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +18,6 @@ ANSWERS = "data/W1/images/I1/0002.jpg"
 SHA = "manifest-sha512.txt"
 
 Write = Callable[[BagBuilder, Path], Path]
-
-
-@pytest.fixture(params=["folder", "zip", "deflated zip"])
-def write(request: pytest.FixtureRequest) -> Write:
-    if request.param == "folder":
-        return BagBuilder.folder
-    return lambda bag, parent: bag.zip(parent, compress=request.param.startswith("deflated"))
 
 
 def old(version: str) -> bytes:
@@ -354,86 +346,3 @@ def test_a_wrong_line_in_fetch_is_a_defect(tmp_path: Path) -> None:
         "fetch.txt: line 1 is 'https://example.org/1': expected URL, length and name",
         "fetch.txt: line 2 lists '../x', which climbs out with '..': expected a file of the bag",
     ]
-
-
-def test_links_and_special_files_are_refused_and_not_followed(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_bytes(b"first page")
-    bag = BagBuilder(info="").folder(tmp_path)
-    (bag / PAGE).unlink()
-    (bag / PAGE).symlink_to(secret)
-    os.mkfifo(bag / "data/W1/images/pipe")
-    assert defects_of(bag) == [
-        "data/W1/images/I1/0001.jpg: is a symbolic link: expected files and folders only",
-        "data/W1/images/pipe: is a special file: expected files and folders only",
-        f"data/W1/images/pipe: isn't listed in {SHA}",
-    ]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-@pytest.mark.parametrize("name", [PAGE, SHA, "data/W1"])
-def test_what_cant_be_read_is_an_error_and_no_defect(name: str, tmp_path: Path) -> None:
-    bag = BagBuilder().folder(tmp_path)
-    (bag / name).chmod(0)
-    with pytest.raises(bags.UnreadableError, match=r"can't be read \(Permission denied\), so nothing is known"):
-        bags.verify(bag, workers=2)
-    (bag / name).chmod(0o700)
-
-
-def test_a_machine_that_fails_is_an_error_and_no_defect(write: Write, tmp_path: Path) -> None:
-    # A limit of this process on open files stands in for a disk that fails.
-    bag = write(BagBuilder(), tmp_path)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
-    try:
-        with pytest.raises(bags.UnreadableError, match=r"can't be read \(Too many open files\)") as caught:
-            bags.verify(bag, workers=2)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert caught.value.exit_status == 3
-
-
-def test_what_is_no_bag_is_reported_as_an_invalid_one(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "text.zip").write_bytes(b"some text")
-    (tmp_path / "empty.zip").write_bytes(b"")
-    assert defects_of(tmp_path / "folder") == ["folder: is a directory without bagit.txt and data/: expected a bag"]
-    assert defects_of(tmp_path / "text.zip") == ["text.zip: is no zip (File is not a zip file): expected a whole zip"]
-    assert defects_of(tmp_path / "empty.zip") == ["empty.zip: is empty: expected a zip"]
-
-
-def test_a_path_that_isnt_there_is_wrong_use(tmp_path: Path) -> None:
-    with pytest.raises(bags.PathError, match=r"doesn't exist: expected a bag, a directory or a zip; correct the path"):
-        bags.verify(tmp_path / "absent", workers=1)
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(bags.PathError, match="neither a directory nor a file"):
-        bags.verify(tmp_path / "pipe", workers=1)
-
-
-def test_the_error_shows_the_first_defects_and_has_all() -> None:
-    defects = [bags.MissingFile(f"data/{number}\n", SHA) for number in range(5)]
-    error = bags.InvalidBagError(Path("W1.bag.zip"), defects)
-    assert str(error) == (
-        "W1.bag.zip is not a valid bag, 5 defects: "
-        + "; ".join(f"data/{number}\\n: is listed in {SHA}, but isn't in the bag" for number in range(3))
-        + "; and 2 more, which glacier-sync verify lists"
-    )
-    assert error.defects == tuple(defects)
-    assert error.cause.count("\n") == 4
-
-
-def test_progress_is_told_in_the_callers_thread_and_ends_complete(tmp_path: Path) -> None:
-    calls: list[tuple[int, int]] = []
-    bag = BagBuilder(payload={"W1/images/large": b"x" * 3_000_000})
-    bags.verify(bag.zip(tmp_path), workers=2, progress=lambda done, total: calls.append((done, total)))
-    assert calls[-1][0] == calls[-1][1] == sum(map(len, bag.files().values()))
-
-
-def test_an_exception_in_progress_ends_the_work(tmp_path: Path) -> None:
-    def stop(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        bags.verify(BagBuilder().zip(tmp_path), workers=2, progress=stop)
