@@ -52,6 +52,7 @@ class FaultProxy:
         self.faults: deque[Fault] = deque()
         self.hits = _is_ranged_get
         self.requests: list[tuple[str, str, str]] = []
+        self.headers: list[dict[str, str]] = []
 
     @property
     def ranges(self) -> list[str]:
@@ -89,6 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         sent = self.rfile.read(int(headers.get("content-length", 0)))
         self.proxy.requests.append((self.command, self.path, headers.get("range", "")))
+        self.proxy.headers.append(headers.copy())
         fault = Fault()
         if self.proxy.faults and self.proxy.hits(self.command, headers):
             fault = self.proxy.faults.popleft()

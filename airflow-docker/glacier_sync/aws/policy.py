@@ -1,0 +1,84 @@
+"""The least that credentials have to allow, as an IAM policy.
+
+Sources: the IAM User Guide, "IAM JSON policy elements"; the Service Authorization
+Reference, "Actions, resources, and condition keys for Amazon S3" and "… for Amazon SQS".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError
+from botocore.session import Session
+
+from glacier_sync.settings import IntakeQueue
+
+Policy = dict[str, Any]
+
+_VERSION = "2012-10-17"
+_USUAL_PARTITION = "aws"
+
+
+def policy(queues: Iterable[IntakeQueue], *, web_parent: str = "", deletes_web: bool = False) -> Policy:
+    """Return what reading these queues, and writing web images, needs and no more.
+
+    ``web_parent`` is ``s3://bucket/prefix``, or empty where no images are synced;
+    ``deletes_web`` if a sync may replace a work's images.
+    """
+    statements = [statement for queue in queues for statement in _intake(queue)]
+    if web_parent:
+        statements += _web(web_parent.removeprefix("s3://"), deletes=deletes_web)
+    return {"Version": _VERSION, "Statement": statements}
+
+
+def _intake(queue: IntakeQueue) -> list[Policy]:
+    partition, name = _partition(queue.region), _identifier(queue.name)
+    receive = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"]
+    if "://" not in queue.queue:
+        receive.insert(2, "sqs:GetQueueUrl")
+    read = ["s3:GetObject", "s3:GetObjectVersion"]
+    buckets = [f"arn:{partition}:s3:::{bucket}" for bucket in queue.buckets]
+    return [
+        _statement(f"Receive{name}", receive, [_queue_arn(partition, queue)]),
+        # Without it a missing object is told as a forbidden one.
+        _statement(f"List{name}", ["s3:ListBucket"], buckets),
+        _statement(f"Read{name}", read, [f"{bucket}/*" for bucket in buckets]),
+    ]
+
+
+def _web(place: str, *, deletes: bool) -> list[Policy]:
+    bucket, _, prefix = place.rstrip("/").partition("/")
+    arn = f"arn:{_USUAL_PARTITION}:s3:::{bucket}"
+    write = ["s3:GetObject", "s3:PutObject"]
+    if deletes:
+        write.insert(0, "s3:DeleteObject")
+    return [
+        _statement("ListWeb", ["s3:ListBucket"], [arn]),
+        _statement("WriteWeb", write, [f"{arn}/{prefix}/*" if prefix else f"{arn}/*"]),
+    ]
+
+
+def _statement(sid: str, actions: Sequence[str], resources: Sequence[str]) -> Policy:
+    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+
+
+def _queue_arn(partition: str, queue: IntakeQueue) -> str:
+    account, name = "*", queue.queue
+    if "://" in queue.queue:
+        *_, account, name = urlsplit(queue.queue).path.split("/")
+    return f"arn:{partition}:sqs:{queue.region}:{account or '*'}:{name}"
+
+
+def _partition(region: str) -> str:
+    try:
+        return Session().get_partition_for_region(region)
+    except BotoCoreError:
+        return _USUAL_PARTITION
+
+
+def _identifier(name: str) -> str:
+    """Return a name as the letters and digits that a statement's id may have."""
+    return "".join(word.capitalize() for word in re.findall(r"[A-Za-z0-9]+", name))
