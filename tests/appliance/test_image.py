@@ -141,6 +141,20 @@ def test_the_emulator_is_in_an_image_of_its_own(docker: Docker, appliance_image:
     assert installed(docker, EMULATOR_IMAGE) == both | {"glacier-sync": __version__}
 
 
+def test_the_sbom_names_every_package_of_it(docker: Docker, appliance_image: str) -> None:
+    told = subprocess.run([PROJECT / "bin" / "sbom.sh", appliance_image], capture_output=True, text=True, check=True)
+    sbom = json.loads(told.stdout)
+    assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.6")
+    ours = sbom["metadata"]["component"]
+    assert ours["purl"] == f"pkg:pypi/glacier-sync@{__version__}"
+    python = [each for each in [ours, *sbom["components"]] if each["purl"].startswith("pkg:pypi/")]
+    assert {each["name"]: each["version"] for each in python} == installed(docker, appliance_image)
+    debian = [each for each in sbom["components"] if each["purl"].startswith("pkg:deb/debian/")]
+    packages = run_in(docker, appliance_image, "dpkg-query", "-W", "-f", "${Package} ${Version}\n").splitlines()
+    assert {f"{each['name']} {each['version']}" for each in debian} == set(packages)
+    assert len(sbom["components"]) == len(python) - 1 + len(debian)
+
+
 def test_size(docker: Docker, appliance_image: str) -> None:
     assert facts(docker, appliance_image)["Size"] < 900 * MEGABYTE
 
