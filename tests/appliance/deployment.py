@@ -8,7 +8,8 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from glacier_sync.works import archive_path
 
 T = TypeVar("T")
 
+UID = 1001 if os.geteuid() == 0 else os.geteuid()
 DAG_ID = "sqs_scheduled_dag"
 REGION, BUCKET, QUEUE = "us-east-1", "manifest.bdrc.org", "ManifestReadyToIntake"
 SOURCE_PARTS = ("bdrc-docker-compose.yml", "airflow-docker/dags", "airflow-docker/plugins", "config")
@@ -162,6 +164,34 @@ class Deployment:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode != 0) == fails, f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + (done.stderr if fails else "")
+
+
+@contextmanager
+def running_deployment(image: str, root: Path) -> Iterator[Deployment]:
+    """Lay out a deployment for development below ``root``, start it, and end it afterwards."""
+    if os.geteuid() != UID:
+        for folder in (root, *root.parents[:2]):
+            folder.chmod(0o755)
+    made = Deployment(
+        # The folder's name is the project's, which the engine has for all its users.
+        folder=root / f"glacier-sync-{os.getpid()}-{root.name}",
+        source=copy_source(root / "source"),
+        image=image,
+        port=free_port(),
+        emulator_port=free_port(),
+    )
+    printed = made.deploy("--dev", "--port", str(made.port))
+    assert made.secret("admin-password") in printed
+    made.change("EMULATOR_PORT", str(made.emulator_port))
+    made.change("GLACIER_SYNC_SCHEDULE", "'* * * * *'")
+    made.change("GLACIER_SYNC_INTAKE_RETRY_SECONDS", "2")
+    made.change("GLACIER_SYNC_TASK_RETRY_SECONDS", "2")
+    made.change("STOP_GRACE_PERIOD", "20s")
+    try:
+        print(f"up and healthy after {made.up():.0f} seconds")
+        yield made
+    finally:
+        made.remove()
 
 
 def derived_image(docker: Callable[..., str], base: str, name: str, files: Sequence[tuple[Path, str]]) -> str:

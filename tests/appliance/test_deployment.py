@@ -15,7 +15,7 @@ import httpx
 import psycopg
 import pytest
 from tests.appliance.base_images import run
-from tests.appliance.deployment import DAG_ID, Deployment, copy_source, derived_image, free_port, wait_for
+from tests.appliance.deployment import DAG_ID, UID, Deployment, derived_image, running_deployment, wait_for
 from tests.appliance.engine import Docker
 from tests.support.images import draw_jpeg
 
@@ -25,7 +25,6 @@ from glacier_sync.works import staging_key
 
 pytestmark = [pytest.mark.appliance, pytest.mark.timeout(1200)]
 
-UID = 1001 if os.geteuid() == 0 else os.geteuid()
 SERVICES = {"postgres", "webserver", "scheduler", "dag-processor", "triggerer", "housekeeping", "emulator"}
 MIB = 2**20
 IDLE_MIB = 1300
@@ -50,31 +49,10 @@ VERSIONS = Path("glacier_sync/ledger/migrations/versions")
 @pytest.fixture(scope="module")
 def deployment(appliance_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A deployment that deploy.sh --dev has laid out, and that runs."""
-    root = tmp_path_factory.mktemp("appliance")
-    if os.geteuid() != UID:
-        for folder in (root, *root.parents[:2]):
-            folder.chmod(0o755)
-    made = Deployment(
-        folder=root / f"glacier-sync-{os.getpid()}",
-        source=copy_source(root / "source"),
-        image=appliance_image,
-        port=free_port(),
-        emulator_port=free_port(),
-    )
-    printed = made.deploy("--dev", "--port", str(made.port))
-    assert made.secret("admin-password") in printed
-    made.change("EMULATOR_PORT", str(made.emulator_port))
-    made.change("GLACIER_SYNC_SCHEDULE", "'* * * * *'")
-    made.change("GLACIER_SYNC_INTAKE_RETRY_SECONDS", "2")
-    made.change("GLACIER_SYNC_TASK_RETRY_SECONDS", "2")
-    made.change("STOP_GRACE_PERIOD", "20s")
-    try:
-        print(f"up and healthy after {made.up():.0f} seconds")
+    with running_deployment(appliance_image, tmp_path_factory.mktemp("appliance")) as made:
         yield made
-    finally:
-        made.remove()
-        for name in (f"{appliance_image}-failing", f"{appliance_image}-next"):
-            run("docker", "image", "rm", name, f"{name}-emulator", check=False)
+    for name in (f"{appliance_image}-failing", f"{appliance_image}-next"):
+        run("docker", "image", "rm", name, f"{name}-emulator", check=False)
 
 
 @pytest.fixture(scope="module")
