@@ -1,7 +1,7 @@
 """The sync: what a site and a work want of it, and the bash that does it."""
 
 from glacier_sync.sync.environment import bash_environment
-from glacier_sync.sync.options import SiteOptionsError, SyncOptions, WorkOptionsError, load_options
+from glacier_sync.sync.options import SiteOptionsError, SyncOptions, WorkOptionsError, load_options, site_options
 from glacier_sync.sync.script import WorkSync, failure_line, sync_script, work_log
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "bash_environment",
     "failure_line",
     "load_options",
+    "site_options",
     "sync_script",
     "work_log",
 ]

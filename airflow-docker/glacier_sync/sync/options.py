@@ -104,6 +104,13 @@ def load_options(work: Path, site_config_dir: Path) -> SyncOptions:
     return _options({**kept, **{key: (value, str(work_file)) for key, value in of_work.items()}})
 
 
+def site_options(site_config_dir: Path) -> SyncOptions:
+    """Return the options of works that bring none of their own. Raises SiteOptionsError."""
+    site_file = _site_file(site_config_dir)
+    site = _read_site(site_file)[0] if site_file else {}
+    return _options({key: (value, str(site_file)) for key, value in site.items()})
+
+
 def _options(chosen: Mapping[str, tuple[Any, str]]) -> SyncOptions:
     values = {_KEYS[key].attribute: value for key, (value, _) in chosen.items()}
     origin = {key: chosen[key][1] if key in chosen else BUILT_IN for key in _KEYS}

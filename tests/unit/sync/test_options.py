@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from glacier_sync.errors import ConfigurationError, PermanentError
-from glacier_sync.sync import SiteOptionsError, SyncOptions, WorkOptionsError, load_options
+from glacier_sync.sync import SiteOptionsError, SyncOptions, WorkOptionsError, load_options, site_options
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -218,3 +218,10 @@ def test_a_site_folder_that_can_not_be_read_is_named(work: Path, site: Path) -> 
             load_options(work, site)
     finally:
         site.chmod(0o700)
+
+
+def test_the_sites_options_without_a_work(tmp_path: Path) -> None:
+    assert site_options(tmp_path) == load_options(tmp_path / "work", tmp_path)
+    (tmp_path / "site-sync.yml").write_text("sync: {replace: true}\n")
+    assert site_options(tmp_path).replace
+    assert site_options(tmp_path) == load_options(tmp_path / "work", tmp_path)
