@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
-from glacier_sync.errors import PermanentError
+from glacier_sync.errors import ConfigurationError, PermanentError
 
 WORK_FOLDERS = frozenset({"archive", "images", "sources", "eBooks", "sync-inventory"})
 BAG_SUFFIX = ".bag"
@@ -43,6 +43,17 @@ def check_rid(rid: str) -> str:
             "control characters, not beginning with a dot or a dash; rename the work in its bag"
         )
     return rid
+
+
+def given_rid(rid: str) -> str:
+    """Return ``rid`` if a work can be named so; for a name that a person gives.
+
+    Raises ConfigurationError, as that is wrong use and says nothing of any work.
+    """
+    try:
+        return check_rid(rid)
+    except InvalidRidError as error:
+        raise ConfigurationError(error.message.replace("rename the work in its bag", "name a work")) from error
 
 
 def tree_number(rid: str) -> int:

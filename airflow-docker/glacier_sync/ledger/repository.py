@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,10 +13,12 @@ from typing import Any
 from glacier_sync.events import RestoredObject, UnwantedObject
 from glacier_sync.ledger import claims, intake, progress, reading, schema
 from glacier_sync.ledger.database import Clock, Database
-from glacier_sync.ledger.errors import LedgerUnavailableError
+from glacier_sync.ledger.errors import LedgerConfigurationError, LedgerUnavailableError
 from glacier_sync.ledger.facts import LedgerEvent, LedgerObject, Phase, Run, WorkFacts
 from glacier_sync.ledger.transaction import Transaction
 from glacier_sync.settings import Settings
+
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE})
 
 
 class Ledger:
@@ -53,16 +56,7 @@ class Ledger:
 
     def migrate(self) -> None:
         """Bring the tables to this program's version; nothing happens if they are there."""
-        if self._database.is_sqlite:
-            folder = Path(str(self._database.url.database)).parent
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise LedgerUnavailableError(
-                    f"the ledger's folder {folder} can't be made: {error.strerror}; make it, or correct "
-                    "GLACIER_SYNC_LEDGER_URL",
-                    cause=str(error),
-                ) from error
+        self._make_folder()
         schema.migrate(self._database)
 
     def close(self) -> None:
@@ -213,10 +207,25 @@ class Ledger:
             yield Transaction(session, self._database.now(session), self._lease)
 
     def _check_schema(self) -> None:
+        self._make_folder()
         # A file without a schema is one that was made by a process killed before it could fill it.
         if self._database.is_sqlite and (not _exists(self._database) or schema.is_empty(self._database)):
             self.migrate()
         schema.check(self._database)
+
+    def _make_folder(self) -> None:
+        if not self._database.is_sqlite:
+            return
+        folder = Path(str(self._database.url.database)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            kind = LedgerUnavailableError if error.errno in _PASSING else LedgerConfigurationError
+            raise kind(
+                f"the ledger's folder {folder} can't be made: {error.strerror}; make it, or correct "
+                "GLACIER_SYNC_LEDGER_URL or GLACIER_SYNC_HOME",
+                cause=str(error),
+            ) from error
 
 
 def _exists(database: Database) -> bool:

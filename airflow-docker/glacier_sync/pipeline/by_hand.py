@@ -11,7 +11,7 @@ from glacier_sync.pipeline import destination, work_sync
 from glacier_sync.pipeline.context import Progress
 from glacier_sync.pipeline.work_sync import WorkResult
 from glacier_sync.settings import Settings
-from glacier_sync.works import is_work
+from glacier_sync.works import given_rid, is_work
 
 
 def sync_works(settings: Settings, folders: Sequence[Path], stamp: datetime, progress: Progress) -> list[WorkResult]:
@@ -23,6 +23,7 @@ def sync_works(settings: Settings, folders: Sequence[Path], stamp: datetime, pro
     folders = [folder.absolute() for folder in folders]
     _require_one_each(folders)
     for folder in folders:
+        given_rid(folder.name)
         _require_verifiable(folder)
     results = [result for folder in folders if (result := _source_differs(settings, folder, progress))]
     damaged = {result.rid for result in results}

@@ -11,7 +11,7 @@ from glacier_sync.ledger import Ledger, LedgerObject, Phase
 from glacier_sync.pipeline import destination, working
 from glacier_sync.pipeline.context import Progress
 from glacier_sync.settings import Settings
-from glacier_sync.works import archive_path
+from glacier_sync.works import archive_path, given_rid
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def check(settings: Settings, ledger: Ledger, work: str, *, progress: Progress |
     it is known.
     """
     named = Path(work)
-    copy = named.absolute() if "/" in work else archive_path(settings.archive_parent, work)
+    copy = named.absolute() if "/" in work else archive_path(settings.archive_parent, given_rid(work))
     if not copy.is_dir():
         raise ConfigurationError(f"{copy} isn't there: expected an archived work; name it by its RID or its path")
     bag_dir = _manifests_of(settings, ledger, copy)

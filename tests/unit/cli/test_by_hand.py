@@ -159,6 +159,21 @@ def test_an_unknown_work_is_wrong_use_and_hides_no_other(command: Command, place
     assert ended.out.startswith(f"intact     {RID}")
 
 
+@pytest.mark.parametrize("name", ["", ".hidden", "-x", "W1\n", "W" * 300])
+def test_a_name_that_no_work_can_have_is_wrong_use(command: Command, place: Installation, name: str) -> None:
+    ended = command("fixity", "--", name)
+    assert (ended.status, ended.out) == (2, "")
+    assert "can't be a work's RID: expected 1 to 200 bytes" in ended.error
+    assert ended.error.endswith("; name a work")
+
+
+def test_a_folder_that_no_work_can_be_named_as_is_wrong_use(command: Command, place: Installation, work: Path) -> None:
+    named = work.rename(work.with_name("-W1TEST01"))
+    ended = command("sync", work.parent / named.name)
+    assert (ended.status, ended.out) == (2, "")
+    assert "'-W1TEST01' can't be a work's RID" in ended.error
+
+
 def test_a_work_without_manifests_cannot_be_judged(command: Command, place: Installation) -> None:
     (place.archived(RID) / "images").mkdir(parents=True)
     ended = command("fixity", RID)

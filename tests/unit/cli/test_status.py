@@ -121,3 +121,14 @@ def test_an_unknown_work_is_wrong_use(command: Command, filled: Ledger, options:
     ended = command("status", "W99", *options)
     assert (ended.status, ended.out) == (2, "")
     assert "the ledger doesn't know 'W99'" in ended.error
+
+
+def test_a_state_folder_that_cannot_be_is_wrong_configuration(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GLACIER_SYNC_HOME", str(tmp_path / "file"))
+    ended = command("status")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.error.startswith(f"the ledger's folder {tmp_path / 'file'} can't be made: ")
+    assert ended.error.endswith("or correct GLACIER_SYNC_LEDGER_URL or GLACIER_SYNC_HOME")

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 from tests.support.ledger import LEASE, record_works
 
-from glacier_sync.ledger import Ledger, LedgerConfigurationError, LedgerUnavailableError
+from glacier_sync.ledger import Ledger, LedgerConfigurationError
 from glacier_sync.ledger.models import Base
 from glacier_sync.settings import Settings
 
@@ -101,10 +101,14 @@ def test_a_file_left_empty_by_a_killed_process_is_filled(tmp_path: Path) -> None
         assert ledger.objects() == []
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [("state", "File exists"), ("state/below", "Not a directory"), ("n" * 300, "File name too long")],
+)
+def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path, folder: str, why: str) -> None:
     (tmp_path / "state").touch()
-    with pytest.raises(LedgerUnavailableError, match=r"the ledger's folder .*state can't be made: File exists"):
-        opened(f"sqlite:///{tmp_path / 'state' / 'ledger.sqlite'}")
+    with pytest.raises(LedgerConfigurationError, match=rf"the ledger's folder .* can't be made: {why}"):
+        opened(f"sqlite:///{tmp_path / folder / 'ledger.sqlite'}")
 
 
 def test_a_server_without_tables_is_not_migrated_in_passing(postgres_database: str) -> None:
