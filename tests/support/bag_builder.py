@@ -38,8 +38,10 @@ def make_work(folder: Path, rid: str, files: Mapping[str, bytes] | None = None) 
 class BagBuilder:
     """A bag of one work by default; ``payload`` names are relative to ``data/``.
 
-    ``overrides`` maps a tag or payload file of the bag to other bytes, or to None
-    to leave it out; it is applied after the manifests are made.
+    ``tags`` are further tag files, or stand in the place of those that are made;
+    the tag manifests list them as they are. ``overrides`` maps a tag or payload
+    file of the bag to other bytes, or to None to leave it out; it is applied after
+    the manifests are made.
     """
 
     name: str = "W1"
@@ -56,9 +58,8 @@ class BagBuilder:
         found = {f"data/{name}": data for name, data in self.payload.items()}
         size = sum(map(len, self.payload.values()))
         info = f"Payload-Oxum: {size}.{len(self.payload)}\n" if self.info is None else self.info
-        tags = {"bagit.txt": self.declaration, "bag-info.txt": info.encode(), **self.tags}
-        for algorithm in self.algorithms:
-            tags[f"manifest-{algorithm}.txt"] = manifest(algorithm, found)
+        manifests = {f"manifest-{algorithm}.txt": manifest(algorithm, found) for algorithm in self.algorithms}
+        tags = {"bagit.txt": self.declaration, "bag-info.txt": info.encode(), **manifests, **self.tags}
         tag_manifests = {
             f"tagmanifest-{algorithm}.txt": manifest(algorithm, tags)
             for algorithm in (self.algorithms if self.tag_algorithms is None else self.tag_algorithms)

@@ -3,6 +3,18 @@
 No AWS, no Airflow, no ledger. Every byte of a bag is read once.
 """
 
+from glacier_sync.bags.bag_warnings import (
+    WARNINGS,
+    BagWarning,
+    MissingTagFile,
+    OtherEncoding,
+    OtherUnicodeForm,
+    SimilarNames,
+    SystemFile,
+    UnlistedTagFile,
+    UnportableName,
+    WeakAlgorithm,
+)
 from glacier_sync.bags.comparison import Differences, ExpectedFiles, compare, expected_files, holds_work
 from glacier_sync.bags.defects import (
     ChecksumMismatch,
@@ -36,13 +48,16 @@ from glacier_sync.bags.errors import (
     WorkExistsError,
     WriteError,
 )
+from glacier_sync.bags.facts import defect_facts, error_facts, error_text, report_facts, work_facts
 from glacier_sync.bags.making import make_bag_zip
 from glacier_sync.bags.pool import Progress
 from glacier_sync.bags.unbagging import UnbaggedWork, space_needed, unbag
 from glacier_sync.bags.verification import BagReport, verify
 
 __all__ = [
+    "WARNINGS",
     "BagReport",
+    "BagWarning",
     "BusyError",
     "ChecksumMismatch",
     "DamagedZip",
@@ -55,31 +70,44 @@ __all__ = [
     "InvalidTagFile",
     "MissingElement",
     "MissingFile",
+    "MissingTagFile",
     "NoSpaceError",
     "NoWork",
     "NotABag",
     "NotAZip",
+    "OtherEncoding",
+    "OtherUnicodeForm",
     "OutsideBag",
     "PathError",
     "Progress",
     "SameName",
+    "SimilarNames",
     "SpecialFile",
     "StrayFile",
+    "SystemFile",
     "UnbaggedWork",
     "UnfetchedFile",
     "UnlistedFile",
+    "UnlistedTagFile",
+    "UnportableName",
     "UnreadableError",
     "UnsafeName",
     "UnsupportedAlgorithm",
     "UnsupportedEntry",
+    "WeakAlgorithm",
     "WorkExistsError",
     "WriteError",
     "WrongOxum",
     "compare",
+    "defect_facts",
+    "error_facts",
+    "error_text",
     "expected_files",
     "holds_work",
     "make_bag_zip",
+    "report_facts",
     "space_needed",
     "unbag",
     "verify",
+    "work_facts",
 ]

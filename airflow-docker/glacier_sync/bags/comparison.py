@@ -71,8 +71,8 @@ def expected_files(bag_dir: Path, rid: str) -> ExpectedFiles:
     manifests = _payload_manifests(bag_dir)
     prefix = _prefix(manifests, bag_dir, rid)
     if prefix is None:
-        problem = f"has no payload manifest that lists the work {rid}: expected its bag"
-        raise InvalidBagError(bag_dir, (MissingElement(bag_dir.name, problem),))
+        found = f"has no payload manifest that lists the work {rid}"
+        raise InvalidBagError(bag_dir, (MissingElement(bag_dir.name, found, "its bag"),))
     return ExpectedFiles(rid, tuple(_of_work(manifest, prefix, rid) for manifest in manifests))
 
 

@@ -34,14 +34,15 @@ class Defect:
 
 @dataclass(frozen=True)
 class DetailedDefect(Defect):
-    """A defect that its finder describes."""
+    """A defect whose finder words what was found, and what was expected."""
 
-    detail: str
+    found: str
+    expected: str
 
     @property
     def reason(self) -> str:
         """What was found, and what was expected, in words."""
-        return shown(self.detail)
+        return shown(f"{self.found}: expected {self.expected}")
 
 
 class NotAZip(DetailedDefect):
@@ -89,20 +90,20 @@ class InvalidTagFile(DetailedDefect):
     @property
     def reason(self) -> str:
         """What was found, and what was expected, in words."""
-        return f"line {self.line} {shown(self.detail)}" if self.line else shown(self.detail)
+        return f"line {self.line} {super().reason}" if self.line else super().reason
 
 
 @dataclass(frozen=True)
 class UnsupportedAlgorithm(Defect):
-    """A manifest whose checksums can't be computed."""
+    """A manifest whose checksums can't be computed; ``expected`` are the algorithms that can."""
 
     algorithm: str
-    supported: tuple[str, ...]
+    expected: str
 
     @property
     def reason(self) -> str:
         """What was found, and what was expected, in words."""
-        return f"{shown(self.algorithm)} is no supported checksum algorithm: expected {', '.join(self.supported)}"
+        return f"{shown(self.algorithm)} is no supported checksum algorithm: expected {self.expected}"
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,11 @@ class WrongOxum(Defect):
 
 @dataclass(frozen=True)
 class MissingFile(Defect):
-    """A file that a manifest lists and the bag hasn't."""
+    """A file that a manifest lists and the bag hasn't; ``expected`` is its checksum."""
 
     manifest: str
+    algorithm: str
+    expected: str
 
     @property
     def reason(self) -> str:
@@ -191,10 +194,15 @@ class SameName(DetailedDefect):
 
 
 class InvalidBagError(PermanentError):
-    """A bag, or a zip of bags, with ``defects``: all of them, though message and cause show the first."""
+    """A bag, or a zip of bags, with ``defects``: all of them, though message and cause show the first.
 
-    def __init__(self, path: Path | str, defects: Sequence[Defect]) -> None:
+    ``warnings`` are what doesn't make it invalid, and may help to understand what does.
+    """
+
+    def __init__(self, path: Path, defects: Sequence[Defect], warnings: Sequence[Defect] = ()) -> None:
+        self.path = path
         self.defects = tuple(defects)
+        self.warnings = tuple(warnings)
         count = len(self.defects)
         first = "; ".join(str(defect) for defect in self.defects[:_SHOWN_DEFECTS])
         more = f"; and {count - _SHOWN_DEFECTS} more, which glacier-sync verify lists" if count > _SHOWN_DEFECTS else ""

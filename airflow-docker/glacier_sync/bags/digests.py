@@ -26,6 +26,9 @@ def normalised(name: str) -> str:
 _HASHLIB_NAMES = {normalised(name): name for name in hashlib.algorithms_guaranteed if not name.startswith("shake")}
 
 SUPPORTED = tuple(sorted(_HASHLIB_NAMES))
+WEAK = frozenset({"md5", "sha1"})
+"""Algorithms for which somebody can make another file of the same checksum."""
+
 HEX_DIGITS = {name: 2 * hashlib.new(_HASHLIB_NAMES[name], usedforsecurity=False).digest_size for name in SUPPORTED}
 
 

@@ -115,11 +115,9 @@ class FolderSource:
 def _listing(path: Path, tree: Tree) -> Listing:
     name = path.absolute().name
     if DECLARATION not in tree.files and "data" not in tree.folders and not any(map(manifest_kind, tree.files)):
-        return Listing(
-            (), (NotABag(name, f"is a directory without {DECLARATION} and {PAYLOAD_PREFIX}: expected a bag"),)
-        )
+        return Listing((), (NotABag(name, f"is a directory without {DECLARATION} and {PAYLOAD_PREFIX}", "a bag"),))
     defects = tuple(
-        SpecialFile(file, f"is {kind}: expected files and folders only") for file, kind in sorted(tree.special.items())
+        SpecialFile(file, f"is {kind}", "files and folders only") for file, kind in sorted(tree.special.items())
     )
     return Listing(
         (

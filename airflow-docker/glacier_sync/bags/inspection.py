@@ -6,9 +6,18 @@ RFC 8493 §3. What is left are checks: the checksum that each file must have.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from glacier_sync.bags.bag_warnings import (
+    BagWarning,
+    MissingTagFile,
+    OtherEncoding,
+    OtherUnicodeForm,
+    UnlistedTagFile,
+    WeakAlgorithm,
+    divided,
+)
 from glacier_sync.bags.defects import (
     Defect,
     InvalidDeclaration,
@@ -19,13 +28,16 @@ from glacier_sync.bags.defects import (
     UnlistedFile,
     WrongOxum,
 )
+from glacier_sync.bags.digests import WEAK
 from glacier_sync.bags.matching import Matches, find_works, match
+from glacier_sync.bags.portability import odd_names, similar_names
 from glacier_sync.bags.sources import Bag, DamagedFileError, Source
 from glacier_sync.bags.tagfiles import (
     DECLARATION,
     FETCH,
     PAYLOAD_PREFIX,
     Declaration,
+    Listed,
     Manifest,
     manifest_kind,
     parse_declaration,
@@ -54,6 +66,7 @@ class Inspection:
     defects: list[Defect]
     works: Mapping[str, str] = field(default_factory=dict)
     algorithms: tuple[str, ...] = ()
+    warnings: list[BagWarning] = field(default_factory=list)
     checks: dict[str, list[Check]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -62,9 +75,15 @@ class Inspection:
         return {name: size for name, size in self.bag.files.items() if name.startswith(PAYLOAD_PREFIX)}
 
 
-def inspect(source: Source, bag: Bag) -> Inspection:
-    """Read a bag's tag files and judge all that doesn't need its payload."""
-    return _Inspector(source, bag).inspect()
+def inspect(source: Source, bag: Bag, *, warnings_as_errors: Collection[str] = ()) -> Inspection:
+    """Read a bag's tag files and judge all that doesn't need its payload.
+
+    Warnings of the kinds that are ``warnings_as_errors`` are among the defects.
+    """
+    found = _Inspector(source, bag).inspect()
+    errors, found.warnings = divided(found.warnings, warnings_as_errors)
+    found.defects += errors
+    return found
 
 
 class _Inspector:
@@ -79,7 +98,7 @@ class _Inspector:
     def inspect(self) -> Inspection:
         declaration = self._declaration()
         if not self._payload and "data" not in self._bag.folders:
-            self._defects.append(MissingElement(self._path(PAYLOAD_PREFIX), "isn't in the bag: expected its payload"))
+            self._defects.append(MissingElement(self._path(PAYLOAD_PREFIX), "isn't in the bag", "its payload"))
         self._judge_oxum(declaration)
         manifests = list(self._manifests(declaration))
         payload = [manifest for manifest in manifests if not manifest.of_tags]
@@ -87,12 +106,36 @@ class _Inspector:
         self._judge_tags(declaration, [manifest for manifest in manifests if manifest.of_tags])
         self._found.algorithms = tuple(sorted({manifest.algorithm for manifest in payload}))
         self._found.works = find_works(self._payload, self._bag.name)
+        self._warn(declaration, manifests)
         return self._found
+
+    def _warn(self, declaration: Declaration, manifests: Sequence[Manifest]) -> None:
+        warnings = self._found.warnings
+        if self._found.algorithms and WEAK.issuperset(self._found.algorithms):
+            weak = " and ".join(self._found.algorithms)
+            for manifest in manifests:
+                if not manifest.of_tags:
+                    found = f"is the bag's proof, by {weak} alone, which can be forged"
+                    warnings.append(WeakAlgorithm(self._path(manifest.file), found, "sha256 or sha512 too"))
+        of_tags = [manifest for manifest in manifests if manifest.of_tags]
+        for name, is_there, what in (
+            (declaration.info_file, declaration.info_file in self._tags, "what says whose bag it is, and its Oxum"),
+            ("tagmanifest-sha512.txt", bool(of_tags), "a tag manifest, which proves the tag files"),
+        ):
+            if not is_there:
+                warnings.append(MissingTagFile(self._path(name), "isn't in the bag", what))
+        if of_tags:
+            listed = self._found.checks.keys()
+            unlisted = (name for name in self._tags if name not in listed and not name.startswith("tagmanifest-"))
+            for name in sorted(unlisted):
+                found = "isn't listed in any tag manifest, so nothing proves it"
+                warnings.append(UnlistedTagFile(self._path(name), found, "every tag file in one"))
+        warnings += odd_names(self._bag.files, self._bag.prefix)
+        warnings += similar_names(self._bag.files, self._bag.prefix)
 
     def _declaration(self) -> Declaration:
         if DECLARATION not in self._bag.files:
-            problem = "isn't in the bag: expected its declaration"
-            self._defects.append(InvalidDeclaration(self._path(DECLARATION), problem))
+            self._defects.append(InvalidDeclaration(self._path(DECLARATION), "isn't in the bag", "its declaration"))
             return Declaration()
         data = self._read(DECLARATION)
         if data is None:
@@ -113,8 +156,8 @@ class _Inspector:
     def _manifests(self, declaration: Declaration) -> Iterator[Manifest]:
         names = sorted(name for name in self._tags if manifest_kind(name))
         if all(name.startswith("tag") for name in names):
-            problem = "isn't in the bag: expected a payload manifest"
-            self._defects.append(MissingElement(self._path("manifest-sha512.txt"), problem))
+            wanted = self._path("manifest-sha512.txt")
+            self._defects.append(MissingElement(wanted, "isn't in the bag", "a payload manifest"))
         for name in names:
             data = self._read(name)
             manifest = None
@@ -140,7 +183,7 @@ class _Inspector:
         for manifest in manifests:
             matches = self._match(declaration, manifest, self._payload)
             self._defects += [
-                MissingFile(self._path(line.names[0]), manifest.file)
+                MissingFile(self._path(line.names[0]), manifest.file, manifest.algorithm, line.checksum)
                 for line in matches.missing
                 if line.names[0] not in unfetched
             ]
@@ -154,7 +197,10 @@ class _Inspector:
         required = [name for name in sorted(self._tags) if manifest_kind(name) and not name.startswith("tag")]
         for manifest in manifests:
             matches = self._match(declaration, manifest, self._tags)
-            self._defects += [MissingFile(self._path(line.names[0]), manifest.file) for line in matches.missing]
+            self._defects += [
+                MissingFile(self._path(line.names[0]), manifest.file, manifest.algorithm, line.checksum)
+                for line in matches.missing
+            ]
             if declaration.version >= (1, 0):
                 self._defects += [
                     UnlistedFile(self._path(name), manifest.file) for name in required if name not in matches.by_file
@@ -164,11 +210,14 @@ class _Inspector:
         matches = match(manifest.entries, files)
         for again, first in matches.repeated:
             if declaration.version >= (1, 0) or again.checksum != first.checksum:
-                problem = f"lists {again.names[0]} again, after line {first.line}: expected each file once"
-                self._defects.append(InvalidTagFile(self._path(manifest.file), problem, again.line))
+                found = f"lists {again.names[0]} again, after line {first.line}"
+                self._defects.append(InvalidTagFile(self._path(manifest.file), found, "each file once", again.line))
         if manifest.supported:
             for name, line in matches.by_file.items():
                 self._found.checks[name].append(Check(manifest.algorithm, line.checksum, manifest.file))
+        for name, line in matches.by_file.items():
+            if name != line.names[0]:
+                self._found.warnings.append(_otherwise(self._path(name), name, line, manifest.file))
         return matches
 
     def _unlisted(self, listed: Mapping[str, object] | set[str], manifest: str) -> None:
@@ -179,8 +228,8 @@ class _Inspector:
         if name in self._bag.refused:
             return None
         if self._bag.files[name] > _LARGEST_TAG_FILE:
-            problem = f"has {self._bag.files[name]} bytes: expected a list, {_LARGEST_TAG_FILE} at most"
-            self._defects.append(InvalidTagFile(self._path(name), problem))
+            found, expected = f"has {self._bag.files[name]} bytes", f"a list, {_LARGEST_TAG_FILE} at most"
+            self._defects.append(InvalidTagFile(self._path(name), found, expected))
             return None
         try:
             return b"".join(map(bytes, self._source.chunks(self._path(name), checked=False)))
@@ -190,3 +239,11 @@ class _Inspector:
 
     def _path(self, name: str) -> str:
         return f"{self._bag.prefix}{name}"
+
+
+def _otherwise(path: str, name: str, line: Listed, manifest: str) -> BagWarning:
+    """Return the warning about a file that a manifest lists by another name than its own."""
+    listed = f"is listed in {manifest} as {line.names[0]!a}"
+    if name in line.names:
+        return OtherEncoding(path, f"{listed} by its version's rules", "its name, encoded as the version of BagIt does")
+    return OtherUnicodeForm(path, f"{listed}, another Unicode form of its name", "its name byte for byte")

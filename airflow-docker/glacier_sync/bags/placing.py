@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from glacier_sync.bags.bag_warnings import BagWarning
 from glacier_sync.bags.defects import Defect, NoWork, SameName, StrayFile, UnsafeName
 from glacier_sync.bags.inspection import Inspection
 from glacier_sync.bags.tagfiles import PAYLOAD_PREFIX
@@ -23,6 +24,7 @@ class PlannedWork:
     bag_dir: str
     files: int
     bytes: int
+    warnings: tuple[BagWarning, ...]
 
 
 @dataclass
@@ -65,11 +67,11 @@ def plan_places(inspections: Sequence[Inspection], to: Path) -> Plan:
     taken: dict[str, str] = {}
     for name, place in plan.places.items():
         if place in taken:
-            plan.defects.append(SameName(name, f"and {taken[place]} would be unpacked to {place}: expected one"))
+            plan.defects.append(SameName(name, f"and {taken[place]} would be unpacked to {place}", "one"))
         elif place in plan.folders:
-            plan.defects.append(SameName(name, f"would be unpacked to {place}, a folder: expected a place of its own"))
+            plan.defects.append(SameName(name, f"would be unpacked to {place}, a folder", "a place of its own"))
         elif len(os.fsencode(place)) > room:
-            plan.defects.append(UnsafeName(name, f"is too long a path below {to}: expected {room} bytes at most"))
+            plan.defects.append(UnsafeName(name, f"is too long a path below {to}", f"{room} bytes at most"))
         taken[place] = name
     return plan
 
@@ -77,8 +79,8 @@ def plan_places(inspections: Sequence[Inspection], to: Path) -> Plan:
 def _plan_bag(plan: Plan, inspection: Inspection) -> None:
     bag, works = inspection.bag, inspection.works
     if not works:
-        problem = "holds no work: expected one in data/, a folder with archive, images, sources or eBooks"
-        plan.defects.append(NoWork(bag.prefix or bag.name, problem))
+        expected = "one in data/, a folder with archive, images, sources or eBooks"
+        plan.defects.append(NoWork(bag.prefix or bag.name, "holds no work", expected))
         return
     bag_dir = bag_folder(bag.name)
     if len(works) == 1:
@@ -90,8 +92,8 @@ def _plan_bag(plan: Plan, inspection: Inspection) -> None:
     for name, size in bag.files.items():
         owner, place = _place(name, works, bag_dir)
         if place is None:
-            problem = "belongs to no work, and would be lost: expected works only"
-            plan.defects.append(StrayFile(f"{bag.prefix}{name}", problem))
+            found = "belongs to no work, and would be lost"
+            plan.defects.append(StrayFile(f"{bag.prefix}{name}", found, "works only"))
             continue
         plan.places[f"{bag.prefix}{name}"] = place
         plan.folders.add(place.rpartition("/")[0])
@@ -104,9 +106,10 @@ def _plan_bag(plan: Plan, inspection: Inspection) -> None:
             plan.folders.add(place.removesuffix("/"))
     for rid, (files, size) in counts.items():
         if rid in plan.tops:
-            plan.defects.append(SameName(f"{bag.prefix}{works[rid]}", f"is the work {rid}, which another bag has too"))
+            found = f"is the work {rid}, which another bag has too"
+            plan.defects.append(SameName(f"{bag.prefix}{works[rid]}", found, "each work once"))
         plan.tops.append(rid)
-        plan.works.append(PlannedWork(rid, bag_dir, files, size))
+        plan.works.append(PlannedWork(rid, bag_dir, files, size, tuple(inspection.warnings)))
 
 
 def _place(name: str, works: Mapping[str, str], bag_dir: str) -> tuple[str | None, str | None]:

@@ -91,7 +91,7 @@ def divide(contents: Contents, *, zip_name: str, rid: str) -> Listing:
     if DECLARATION in contents.files:
         nested = sorted(name for name in contents.files if name.endswith(f"/{DECLARATION}") and name.count("/") == 1)
         inner = [
-            OutsideBag(name, "is a bag inside the bag at the zip's root: expected one or the other")
+            OutsideBag(name, "is a bag inside the bag at the zip's root", "one or the other")
             for name in nested
             if not name.startswith("data/")
         ]
@@ -115,7 +115,7 @@ def divide(contents: Contents, *, zip_name: str, rid: str) -> Listing:
     if not bags:
         return Listing((), (*outside, _no_bag(contents, zip_name)))
     outside += [
-        OutsideBag(name, "belongs to no bag of this zip: expected bags only")
+        OutsideBag(name, "belongs to no bag of this zip", "bags only")
         for name in sorted(contents.files)
         if not name.startswith(prefixes)
     ]
@@ -149,12 +149,12 @@ def _bag(top: str, group: Contents, defects: Sequence[Defect]) -> Bag:
 
 def _no_bag(contents: Contents, zip_name: str) -> Defect:
     hint = "; its names use backslashes for folders" if any("\\" in name for name in contents.files) else ""
-    return NotABag(zip_name, f"holds {len(contents.files)} files and no bag{hint}: expected a folder with bagit.txt")
+    return NotABag(zip_name, f"holds {len(contents.files)} files and no bag{hint}", "a folder with bagit.txt")
 
 
 def _same_names(bags: Iterable[Bag]) -> Iterator[Defect]:
     seen: dict[str, str] = {}
     for bag in bags:
         if bag.name in seen:
-            yield SameName(bag.prefix, f"and {seen[bag.name]} are bags of one name: expected each bag once")
+            yield SameName(bag.prefix, f"and {seen[bag.name]} are bags of one name", "each bag once")
         seen.setdefault(bag.name, bag.prefix)

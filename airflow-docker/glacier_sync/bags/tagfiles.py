@@ -29,6 +29,7 @@ _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _MANIFEST_LINE = re.compile(r"([0-9A-Fa-f]+)[ \t]+\*?(.+)", re.DOTALL)
 _FETCH_LINE = re.compile(r"(\S+)[ \t]+(?:[0-9]+|-)[ \t]+(.+)", re.DOTALL)
 _QUOTED_LENGTH = 200
+_Problem = tuple[str, str]
 _OXUM = re.compile(r"([0-9]{1,20})\.([0-9]{1,20})")
 
 
@@ -86,17 +87,17 @@ def manifest_kind(name: str) -> tuple[bool, str] | None:
 def parse_declaration(path: str, data: bytes, defects: list[Defect]) -> Declaration:
     """Read bagit.txt: exactly two lines, in UTF-8 without a byte-order mark (RFC 8493 §2.1.1)."""
     if data.startswith(codecs.BOM_UTF8):
-        defects.append(InvalidDeclaration(path, "begins with a byte-order mark: expected none"))
+        defects.append(InvalidDeclaration(path, "begins with a byte-order mark", "none"))
         data = data.removeprefix(codecs.BOM_UTF8)
     lines = _lines(data.decode("utf-8", "surrogateescape"))
     if len(lines) != len(_DECLARATION_LINES):
-        defects.append(InvalidDeclaration(path, f"has {len(lines)} lines: expected exactly 2"))
+        defects.append(InvalidDeclaration(path, f"has {len(lines)} lines", "exactly 2"))
     values = []
     for (pattern, form), line in zip(_DECLARATION_LINES, [*lines, "", ""], strict=False):
         match = pattern.fullmatch(line)
         values.append(match.group(1) if match else None)
         if not match:
-            defects.append(InvalidDeclaration(path, f"has the line {_quoted(line)}: expected '{form}'"))
+            defects.append(InvalidDeclaration(path, f"has the line {_quoted(line)}", f"'{form}'"))
     return Declaration(_version(path, values[0], defects), _encoding(path, values[1], defects))
 
 
@@ -107,7 +108,7 @@ def _version(path: str, text: str | None, defects: list[Defect]) -> tuple[int, i
     version = (int(major), int(minor))
     if version not in _SUPPORTED_VERSIONS:
         known = ", ".join(f"{a}.{b}" for a, b in sorted(_SUPPORTED_VERSIONS))
-        defects.append(InvalidDeclaration(path, f"declares BagIt version {text}: expected one of {known}"))
+        defects.append(InvalidDeclaration(path, f"declares BagIt version {text}", f"one of {known}"))
     return version
 
 
@@ -118,9 +119,7 @@ def _encoding(path: str, name: str | None, defects: list[Defect]) -> str:
         # Codecs that aren't of text are refused only when there is something to decode.
         bytes(4).decode(name, "replace")
     except (LookupError, ValueError):
-        defects.append(
-            InvalidDeclaration(path, f"declares the encoding {_quoted(name)}, which isn't known: expected UTF-8")
-        )
+        defects.append(InvalidDeclaration(path, f"declares the encoding {_quoted(name)}, which isn't known", "UTF-8"))
         return Declaration.encoding
     return name
 
@@ -136,7 +135,7 @@ def parse_manifest(
     of_tags, algorithm = manifest_kind(file) or (False, "")
     digits = HEX_DIGITS.get(algorithm)
     if digits is None:
-        defects.append(UnsupportedAlgorithm(path, algorithm, SUPPORTED))
+        defects.append(UnsupportedAlgorithm(path, algorithm, ", ".join(SUPPORTED)))
     text = _decode(path, data, declaration, defects)
     if text is None:
         return None
@@ -145,17 +144,17 @@ def parse_manifest(
     entries = []
     for number, line, match in matches:
         if match is None:
-            problem: str | None = f"is {_quoted(line)}: expected a checksum and a name"
+            problem: _Problem | None = f"is {_quoted(line)}", "a checksum and a name"
         else:
             names = readings(match.group(2), version=declaration.version, raw_percent=raw_percent)
             problem = _listing_problem(names[0], declaration, of_tags=of_tags)
             if digits is not None and len(match.group(1)) != digits:
                 found = len(match.group(1))
-                problem = f"has a checksum of {found} hexadecimal digits: {algorithm} has {digits}"
+                problem = f"has a checksum of {found} hexadecimal digits", f"the {digits} of {algorithm}"
             if problem is None:
                 entries.append(Listed(names, match.group(1).lower(), number))
         if problem is not None:
-            defects.append(InvalidTagFile(path, problem, number))
+            defects.append(InvalidTagFile(path, *problem, number))
     return Manifest(file, algorithm, of_tags, tuple(entries))
 
 
@@ -169,10 +168,10 @@ def parse_oxum(path: str, data: bytes, declaration: Declaration, defects: list[D
         if match:
             sums.append((int(match.group(1)), int(match.group(2))))
         else:
-            problem = f"has the Payload-Oxum {_quoted(value)}: expected bytes.files, two numbers"
-            defects.append(InvalidTagFile(path, problem, number))
+            found = f"has the Payload-Oxum {_quoted(value)}"
+            defects.append(InvalidTagFile(path, found, "bytes.files, two numbers", number))
     if len(sums) > 1 and declaration.version >= (1, 0):
-        defects.append(InvalidTagFile(path, f"has {len(sums)} Payload-Oxum: expected one at most"))
+        defects.append(InvalidTagFile(path, f"has {len(sums)} Payload-Oxum", "one at most"))
     return sums
 
 
@@ -189,7 +188,7 @@ def _elements(path: str, text: str, defects: list[Defect]) -> list[tuple[int, st
         elif colon and label.strip():
             elements.append((number, label.strip(), value.strip()))
         else:
-            defects.append(InvalidTagFile(path, f"is {_quoted(line)}: expected a label, a colon and a value", number))
+            defects.append(InvalidTagFile(path, f"is {_quoted(line)}", "a label, a colon and a value", number))
     return elements
 
 
@@ -201,30 +200,30 @@ def parse_fetch(path: str, data: bytes, declaration: Declaration, defects: list[
             continue
         match = _FETCH_LINE.fullmatch(line)
         if match is None:
-            defects.append(InvalidTagFile(path, f"is {_quoted(line)}: expected URL, length and name", number))
+            defects.append(InvalidTagFile(path, f"is {_quoted(line)}", "URL, length and name", number))
             continue
         names = readings(match.group(2), version=declaration.version, raw_percent=has_raw_percent(match.group(2)))
         problem = _listing_problem(names[0], declaration, of_tags=False)
         if problem is None:
             entries.append(Fetched(match.group(1), names))
         else:
-            defects.append(InvalidTagFile(path, problem, number))
+            defects.append(InvalidTagFile(path, *problem, number))
     return entries
 
 
-def _listing_problem(name: str, declaration: Declaration, *, of_tags: bool) -> str | None:
+def _listing_problem(name: str, declaration: Declaration, *, of_tags: bool) -> _Problem | None:
     danger = unsafe(name)
     if danger is None and name.startswith("~"):
         danger = "begins with '~'"
     if danger is not None:
-        return f"lists {_quoted(name)}, which {danger}: expected a file of the bag"
+        return f"lists {_quoted(name)}, which {danger}", "a file of the bag"
     payload = name.startswith(PAYLOAD_PREFIX)
     if of_tags and payload:
-        return f"lists {_quoted(name)}, a payload file: expected tag files"
+        return f"lists {_quoted(name)}, a payload file", "tag files"
     if of_tags and declaration.version >= (1, 0) and (manifest_kind(name) or (False,))[0]:
-        return f"lists {_quoted(name)}, a tag manifest: expected other tag files"
+        return f"lists {_quoted(name)}, a tag manifest", "other tag files"
     if not of_tags and not payload:
-        return f"lists {_quoted(name)}, which isn't in {PAYLOAD_PREFIX}: expected payload files"
+        return f"lists {_quoted(name)}, which isn't in {PAYLOAD_PREFIX}", "payload files"
     return None
 
 
@@ -235,14 +234,14 @@ def _decode(path: str, data: bytes, declaration: Declaration, defects: list[Defe
     """
     if codecs.lookup(declaration.encoding).name == "utf-8":
         if data.startswith(codecs.BOM_UTF8):
-            defects.append(InvalidTagFile(path, "begins with a byte-order mark: expected none in UTF-8"))
+            defects.append(InvalidTagFile(path, "begins with a byte-order mark", "none in UTF-8"))
             data = data.removeprefix(codecs.BOM_UTF8)
         return data.decode("utf-8", "surrogateescape")
     try:
         return data.decode(declaration.encoding).removeprefix("\ufeff")
     except ValueError as error:
-        problem = f"isn't in the declared encoding {declaration.encoding} ({error}): expected the whole file in it"
-        defects.append(InvalidTagFile(path, problem))
+        found = f"isn't in the declared encoding {declaration.encoding} ({error})"
+        defects.append(InvalidTagFile(path, found, "the whole file in it"))
         return None
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from glacier_sync.bags.bag_warnings import BagWarning, require_kinds
 from glacier_sync.bags.defects import Defect, InvalidBagError
 from glacier_sync.bags.disk import NewFile, make_folders, require_space
 from glacier_sync.bags.errors import PathError, mode_of
@@ -25,7 +26,7 @@ class UnbaggedWork:
     """A verified work on disk; ``files`` and ``bytes`` count its payload.
 
     ``bag_dir`` is where the tag files of its bag are: in the work if it is the
-    bag's only one, else beside the bag's works.
+    bag's only one, else beside the bag's works. ``warnings`` are those of its bag.
     """
 
     rid: str
@@ -33,6 +34,7 @@ class UnbaggedWork:
     bag_dir: Path
     files: int
     bytes: int
+    warnings: tuple[BagWarning, ...] = ()
 
 
 def unbag(
@@ -43,19 +45,22 @@ def unbag(
     progress: Progress | None = None,
     keep_free: int = 0,
     replace: bool = False,
+    warnings_as_errors: Collection[str] = (),
 ) -> tuple[UnbaggedWork, ...]:
     """Unpack the works of a zip of bags to ``to/<Work>``, verified, all or none.
 
     Works that are there already are refused, or with ``replace`` replaced. After
     a kill at any instant, the next run with the same zip starts anew. ``keep_free``
-    is in bytes. ``progress`` is called in the caller's thread.
+    is in bytes. ``progress`` is called in the caller's thread. Warnings of the
+    kinds that are ``warnings_as_errors`` make a bag invalid.
 
     Raises InvalidBagError with every defect of the bags, PathError, NoSpaceError,
     WorkExistsError, BusyError, UnreadableError, FolderError or WriteError; then
-    nothing is left of the works.
+    nothing is left of the works. ConfigurationError if there is no such kind of warning.
     """
+    require_kinds(warnings_as_errors)
     with _open_zip(zip_path) as source, workspace(to, zip_path) as space:
-        inspections = [inspect(source, bag) for bag in source.listing.bags]
+        inspections = [inspect(source, bag, warnings_as_errors=warnings_as_errors) for bag in source.listing.bags]
         plan = plan_places(inspections, to)
         defects = [*source.listing.defects, *_known(inspections), *plan.defects]
         create = None
@@ -68,10 +73,12 @@ def unbag(
         found = hash_files(source, inspections, workers=workers, progress=progress, create=create)
         defects += [defect for bag_defects in found.values() for defect in bag_defects]
         if defects:
-            raise InvalidBagError(zip_path, tuple(dict.fromkeys(defects)))
+            warnings = [warning for inspection in inspections for warning in inspection.warnings]
+            raise InvalidBagError(zip_path, tuple(dict.fromkeys(defects)), warnings)
         space.place(plan.tops)
     return tuple(
-        UnbaggedWork(work.rid, to / work.rid, to / work.bag_dir, work.files, work.bytes) for work in plan.works
+        UnbaggedWork(work.rid, to / work.rid, to / work.bag_dir, work.files, work.bytes, work.warnings)
+        for work in plan.works
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from glacier_sync.bags.bag_warnings import BagWarning, require_kinds
 from glacier_sync.bags.defects import ChecksumMismatch, Defect
 from glacier_sync.bags.digests import hashers
 from glacier_sync.bags.errors import PathError, mode_of
@@ -37,6 +38,7 @@ class BagReport:
     bytes: int
     algorithms: tuple[str, ...]
     defects: tuple[Defect, ...]
+    warnings: tuple[BagWarning, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,19 @@ class _Job:
     checks: Sequence[Check]
 
 
-def verify(path: Path, *, workers: int, progress: Progress | None = None) -> tuple[BagReport, ...]:
+def verify(
+    path: Path, *, workers: int, progress: Progress | None = None, warnings_as_errors: Collection[str] = ()
+) -> tuple[BagReport, ...]:
     """Verify a bag in a directory, or the bags of a zip without unpacking it.
 
-    What is no bag is reported as an invalid one. ``progress`` is called in the
-    caller's thread. Raises PathError if nothing is at ``path``, and
-    UnreadableError if a file can't be read.
+    What is no bag is reported as an invalid one. Warnings of the kinds that are
+    ``warnings_as_errors`` make a bag invalid. ``progress`` is called in the
+    caller's thread. Raises PathError if nothing is at ``path``, UnreadableError if
+    a file can't be read, and ConfigurationError if there is no such kind.
     """
+    require_kinds(warnings_as_errors)
     with open_source(path) as source:
-        inspections = [inspect(source, bag) for bag in source.listing.bags]
+        inspections = [inspect(source, bag, warnings_as_errors=warnings_as_errors) for bag in source.listing.bags]
         found = hash_files(source, inspections, workers=workers, progress=progress)
         return reports(source, inspections, found)
 
@@ -85,7 +91,8 @@ def reports(
         works = tuple(inspection.works)
         size = sum(payload.values())
         name = inspection.bag.name
-        found.append(BagReport(name, source.path, works, len(payload), size, inspection.algorithms, tuple(defects)))
+        algorithms, warnings = inspection.algorithms, tuple(inspection.warnings)
+        found.append(BagReport(name, source.path, works, len(payload), size, algorithms, tuple(defects), warnings))
     return tuple(found)
 
 

@@ -114,7 +114,7 @@ class ZipSource:
             crc = zlib.crc32(chunk, crc)
             yield chunk
         if crc != member.crc:
-            raise _damaged(member, f"has the CRC-32 {crc:08x}, but the zip says {member.crc:08x}")
+            raise _damaged(member, f"has the CRC-32 {crc:08x}", f"{member.crc:08x}, as the zip says")
 
     def space_needed(self) -> int:
         """Return how many bytes of disk the files take, in blocks of 4 KiB, and their folders."""
@@ -131,7 +131,7 @@ class ZipSource:
         start = _check_local_header(member, held)
         end = start + member.compressed
         if end > member.limit:
-            raise _damaged(member, "reaches into what follows it in the zip")
+            raise _damaged(member, "reaches into what follows it in the zip", "each for itself")
         first = held[start - member.header : end - member.header]
         if first:
             yield first
@@ -139,7 +139,7 @@ class ZipSource:
         while position < end:
             chunk = self._read(member, buffer[: min(CHUNK, end - position)], position)
             if not chunk:
-                raise _damaged(member, "ends early: the zip was cut off")
+                raise _damaged(member, "ends early: the zip was cut off", "a whole zip")
             yield chunk
             position += len(chunk)
 
@@ -165,39 +165,39 @@ class ZipSource:
                     comment = len(archive.comment)
                     start = archive.start_dir
         except _MALFORMED as error:
-            return Listing((), (NotAZip(name, _not_a_zip(self._fd, error)),))
+            return Listing((), (NotAZip(name, *_not_a_zip(self._fd, error)),))
         except OSError as error:
             # Offsets that can't be are refused by the system, not by the library.
             if error.errno != errno.EINVAL:
                 raise unreadable(self.path, error) from error
-            return Listing((), (NotAZip(name, _not_a_zip(self._fd, error)),))
+            return Listing((), (NotAZip(name, *_not_a_zip(self._fd, error)),))
         contents = Contents()
         problem = _end_problem(self._fd, size, comment, len(infos))
         if problem:
-            contents.defects.append(DamagedZip(name, problem))
+            contents.defects.append(DamagedZip(name, *problem))
         self._members = _members(infos, start, name, contents)
         return divide(contents, zip_name=name, rid=name.partition(".")[0] or name)
 
 
-def _not_a_zip(fd: int, error: Exception) -> str:
+def _not_a_zip(fd: int, error: Exception) -> tuple[str, str]:
     size = os.fstat(fd).st_size
     if not size:
-        return "is empty: expected a zip"
+        return "is empty", "a zip"
     begins = os.pread(fd, 4, 0) == _LOCAL_SIGNATURE
     what = "begins as a zip, but its central directory is missing or damaged: it was cut off" if begins else "is no zip"
-    return f"{what} ({error}): expected a whole zip"
+    return f"{what} ({error})", "a whole zip"
 
 
-def _end_problem(fd: int, size: int, comment: int, entries: int) -> str | None:
+def _end_problem(fd: int, size: int, comment: int, entries: int) -> tuple[str, str] | None:
     """Say what is wrong at the end of a zip: bytes behind it, or entries that its end doesn't count."""
     record = os.pread(fd, _END.size, size - comment - _END.size)
     if len(record) < _END.size or not record.startswith(_END_SIGNATURE):
-        return "has bytes behind its end: expected nothing there"
+        return "has bytes behind its end", "nothing there"
     fields = _END.unpack(record)
     if fields[7] != comment:
-        return "is cut off in its comment: expected a whole zip"
+        return "is cut off in its comment", "a whole zip"
     if fields[4] not in (entries & 0xFFFF, 0xFFFF):
-        return f"has {entries} entries, but its end counts {fields[4]}"
+        return f"has {entries} entries", f"the {fields[4]} that its end counts"
     return None
 
 
@@ -206,8 +206,8 @@ def _members(infos: list[zipfile.ZipInfo], start: int, zip_name: str, contents: 
     members: dict[str, _Member] = {}
     ordered = sorted(infos, key=lambda info: info.header_offset)
     if ordered and ordered[0].header_offset > 0:
-        problem = f"has {ordered[0].header_offset} bytes before its first entry: expected none"
-        contents.defects.append(DamagedZip(zip_name, problem))
+        found = f"has {ordered[0].header_offset} bytes before its first entry"
+        contents.defects.append(DamagedZip(zip_name, found, "none"))
     limits = [*(info.header_offset for info in ordered), start][1:]
     overlapped = False
     for info, limit in zip(ordered, limits, strict=True):
@@ -217,9 +217,10 @@ def _members(infos: list[zipfile.ZipInfo], start: int, zip_name: str, contents: 
         folder = name.endswith("/")
         defects = _entry_defects(info, name, folder=folder)
         if overlaps or overlapped:
-            defects.append(DamagedZip(name, "shares bytes with another entry: expected each for itself"))
+            defects.append(DamagedZip(name, "shares bytes with another entry", "each for itself"))
         if info.header_offset < 0:
-            defects.append(DamagedZip(name, "begins before the zip: bytes are missing, or its end is damaged"))
+            found = "begins before the zip: bytes are missing, or its end is damaged"
+            defects.append(DamagedZip(name, found, "a whole zip"))
         overlapped = overlaps
         contents.defects += defects
         if any(isinstance(defect, UnsafeName) for defect in defects):
@@ -228,7 +229,7 @@ def _members(infos: list[zipfile.ZipInfo], start: int, zip_name: str, contents: 
             contents.folders.add(name[:-1])
             continue
         if name in members:
-            contents.defects.append(SameName(name, "is in the zip twice: expected each name once"))
+            contents.defects.append(SameName(name, "is in the zip twice", "each name once"))
             contents.refused.add(name)
             continue
         if defects:
@@ -254,22 +255,22 @@ def _entry_defects(info: zipfile.ZipInfo, name: str, *, folder: bool) -> list[De
     defects: list[Defect] = []
     danger = unsafe(name.removesuffix("/"))
     if danger:
-        defects.append(UnsafeName(name, f"is a name that {danger}: expected one inside a bag"))
+        defects.append(UnsafeName(name, f"is a name that {danger}", "one inside a bag"))
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFDIR if folder else stat.S_IFREG):
         what = "a symbolic link" if kind == stat.S_IFLNK else f"a special file (mode {kind:o})"
-        defects.append(SpecialFile(name, f"is {what}: expected files and folders only"))
+        defects.append(SpecialFile(name, f"is {what}", "files and folders only"))
     if info.flag_bits & _ENCRYPTED:
-        defects.append(UnsupportedEntry(name, "is encrypted: expected a zip without a password"))
+        defects.append(UnsupportedEntry(name, "is encrypted", "a zip without a password"))
     if info.compress_type not in _METHODS:
         method = _OTHER_METHODS.get(info.compress_type, str(info.compress_type))
-        problem = f"is compressed by the method {method}: expected {' or '.join(_METHODS.values())}"
-        defects.append(UnsupportedEntry(name, problem))
+        found = f"is compressed by the method {method}"
+        defects.append(UnsupportedEntry(name, found, " or ".join(_METHODS.values())))
     if folder and info.file_size:
-        defects.append(DamagedZip(name, f"is a folder with {info.file_size} bytes: expected none"))
+        defects.append(DamagedZip(name, f"is a folder with {info.file_size} bytes", "none"))
     if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
-        problem = f"is stored with {info.compress_size} bytes, but said to have {info.file_size}"
-        defects.append(DamagedZip(name, problem))
+        found = f"is stored with {info.compress_size} bytes"
+        defects.append(DamagedZip(name, found, f"the {info.file_size} it is said to have"))
     return defects
 
 
@@ -282,25 +283,25 @@ def _files_as_folders(contents: Contents) -> list[Defect]:
             parent = parent.rpartition("/")[0]
     both = sorted(contents.files.keys() & parents)
     contents.refused.update(both)
-    return [SameName(name, "is a file and a folder: expected one of them") for name in both]
+    return [SameName(name, "is a file and a folder", "one of them") for name in both]
 
 
 def _check_local_header(member: _Member, held: memoryview) -> int:
     """Return where an entry's bytes begin; raises DamagedFileError if its header contradicts the directory."""
     name_end = _LOCAL.size + len(member.raw_name)
     if len(held) < name_end or held[:4] != _LOCAL_SIGNATURE:
-        raise _damaged(member, "isn't where the central directory says")
+        raise _damaged(member, "isn't where the central directory says", "its local header")
     _, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack_from(held)
     if name_length != len(member.raw_name) or held[_LOCAL.size : name_end] != member.raw_name:
-        raise _damaged(member, "has another name in its local header than in the central directory")
+        raise _damaged(member, "has another name in its local header than in the central directory", "the same")
     if method != member.method or flags & _ENCRYPTED:
-        raise _damaged(member, "is compressed or encrypted otherwise by its local header than by the central directory")
+        found = "is compressed or encrypted otherwise by its local header than by the central directory"
+        raise _damaged(member, found, "the same")
     if not flags & _SIZES_FOLLOW:
         known = (crc == member.crc, compressed in (member.compressed, _IN_ZIP64), size in (member.size, _IN_ZIP64))
         if not all(known):
-            raise _damaged(
-                member, "has other sizes or another CRC-32 in its local header than in the central directory"
-            )
+            found = "has other sizes or another CRC-32 in its local header than in the central directory"
+            raise _damaged(member, found, "the same")
     return member.header + name_end + int(extra_length)
 
 
@@ -315,7 +316,7 @@ def _inflated(member: _Member, raw: Iterator[memoryview]) -> Iterator[memoryview
                 out = engine.decompress(data, CHUNK)
                 total += len(out)
                 if total > member.size:
-                    raise _damaged(member, f"inflates to more than the {member.size} bytes it declares")
+                    raise _damaged(member, "inflates to more", f"the {member.size} bytes it declares")
                 if out:
                     yield memoryview(out)
                 data = engine.unconsumed_tail
@@ -324,10 +325,12 @@ def _inflated(member: _Member, raw: Iterator[memoryview]) -> Iterator[memoryview
             if engine.unused_data:
                 break
     except zlib.error as error:
-        raise _damaged(member, f"can't be inflated ({error})") from error
-    if not engine.eof or engine.unused_data or total != member.size:
-        raise _damaged(member, f"inflates to {total} bytes, but the zip says {member.size}")
+        raise _damaged(member, f"can't be inflated ({error})", "a whole deflate stream") from error
+    if engine.unused_data:
+        raise _damaged(member, "has bytes behind its compressed ones", "none")
+    if not engine.eof or total != member.size:
+        raise _damaged(member, f"inflates to {total} bytes", f"the {member.size} it declares")
 
 
-def _damaged(member: _Member, problem: str) -> DamagedFileError:
-    return DamagedFileError(DamagedZip(member.name, problem))
+def _damaged(member: _Member, found: str, expected: str) -> DamagedFileError:
+    return DamagedFileError(DamagedZip(member.name, found, expected))

@@ -20,7 +20,7 @@ def verify(paths: Paths, json: output.Json = False) -> int:
 
     Example: glacier-sync verify W1NLM4700.bag.zip W2.bag
     """
-    workers = load_settings().workers
+    settings = load_settings()
     for path in paths:
         _require(path)
     reports: list[bags.BagReport] = []
@@ -28,12 +28,17 @@ def verify(paths: Paths, json: output.Json = False) -> int:
     with output.progress_shown() as progress:
         for path in paths:
             with errors.told():
-                found = bags.verify(path, workers=workers, progress=progress(path.name))
+                found = bags.verify(
+                    path,
+                    workers=settings.workers,
+                    progress=progress(path.name),
+                    warnings_as_errors=settings.warnings_as_errors,
+                )
                 reports += found
                 for report in () if json else found:
                     _print_report(report)
     if json:
-        output.print_json([_facts(report) for report in reports])
+        output.print_json([bags.report_facts(report) for report in reports])
     return errors.exit_status(failed=any(report.defects for report in reports))
 
 
@@ -57,12 +62,20 @@ def unbag(
     with output.progress_shown() as progress:
         for path in zips:
             with errors.told():
-                found = bags.unbag(path, to, workers=settings.workers, progress=progress(path.name))
+                found = bags.unbag(
+                    path,
+                    to,
+                    workers=settings.workers,
+                    progress=progress(path.name),
+                    warnings_as_errors=settings.warnings_as_errors,
+                )
                 works += found
                 for work in () if json else found:
                     output.line(f"{work.rid}\t{work.path}")
+                for warning in () if json else dict.fromkeys(w for work in found for w in work.warnings):
+                    output.line(f"glacier-sync: warning: {warning}", error=True)
     if json:
-        output.print_json(works)
+        output.print_json([bags.work_facts(work) for work in works])
     return errors.exit_status(failed=bool(works and errors))
 
 
@@ -83,24 +96,13 @@ def _exists(path: Path) -> bool:
 def _print_report(report: bags.BagReport) -> None:
     if report.defects:
         output.line(f"INVALID  {report.path}: bag {report.name}: {len(report.defects)} defect(s)")
-        for defect in report.defects:
-            output.line(f"  {defect}")
-        return
-    works = f"works: {', '.join(report.works)}" if report.works else "it holds no work"
-    output.line(
-        f"valid    {report.path}: bag {report.name}: {works}; {report.files:,} files, "
-        f"{report.bytes:,} bytes, {', '.join(sorted(report.algorithms))}"
-    )
-
-
-def _facts(report: bags.BagReport) -> dict[str, object]:
-    return {
-        "path": report.path,
-        "bag": report.name,
-        "valid": not report.defects,
-        "works": report.works,
-        "files": report.files,
-        "bytes": report.bytes,
-        "algorithms": report.algorithms,
-        "defects": [{"kind": type(defect).__name__, "message": str(defect)} for defect in report.defects],
-    }
+    else:
+        works = f"works: {', '.join(report.works)}" if report.works else "it holds no work"
+        output.line(
+            f"valid    {report.path}: bag {report.name}: {works}; {report.files:,} files, "
+            f"{report.bytes:,} bytes, {', '.join(sorted(report.algorithms))}"
+        )
+    for defect in report.defects:
+        output.line(f"  {defect}")
+    for warning in report.warnings:
+        output.line(f"  warning: {warning}")

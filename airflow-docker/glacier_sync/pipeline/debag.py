@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +14,7 @@ from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Done
 from glacier_sync.pipeline.stage import Stage
 
-_CAUSE_DEFECTS = 20
+_LISTED = 20
 
 
 class InvalidDownloadError(PermanentError):
@@ -44,7 +45,11 @@ def _debag(context: Context, item: LedgerObject) -> Done:
             context.run,
             Phase.DEBAGGED,
             f"verified and unbagged: {names}",
-            {"files": sum(work.files for work in works), "bytes": sum(work.bytes for work in works)},
+            {
+                "files": sum(work.files for work in works),
+                "bytes": sum(work.bytes for work in works),
+                **_warnings(works),
+            },
         )
     return Done(f"{item.key} is unbagged", {"works": [work.rid for work in works]})
 
@@ -59,22 +64,33 @@ def _unbagged(context: Context, item: LedgerObject, zip_path: Path, folder: Path
             progress=context.progress(DEBAG.name, item.id),
             keep_free=settings.keep_free_mib * working.MIB,
             replace=True,
+            warnings_as_errors=settings.warnings_as_errors,
         )
     except bags.InvalidBagError as error:
-        listing = _write_listing(working.kept_dir(settings, item) / "defects.txt", error)
+        listing = _write_report(working.kept_dir(settings, item), error)
         files = dict.fromkeys(map(_in_words, error.defects))
         more = f", and {len(files) - 1} more" if len(files) > 1 else ""
         raise InvalidDownloadError(
             f"{item.key} isn't a valid bag: {next(iter(files))}{more}; all is listed in {listing}; "
             "replace the bag by a whole one and restore that",
-            cause="\n".join(map(str, error.defects[:_CAUSE_DEFECTS])),
+            cause="\n".join(map(str, error.defects[:_LISTED])),
         ) from error
 
 
-def _write_listing(path: Path, error: bags.InvalidBagError) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{defect}\n" for defect in error.defects), encoding="utf-8", errors="backslashreplace")
-    return path
+def _warnings(works: Sequence[bags.UnbaggedWork]) -> dict[str, object]:
+    """Return the works' warnings as details of an event: how many, and the first."""
+    warnings = list(dict.fromkeys(str(warning) for work in works for warning in work.warnings))
+    return {"warnings": len(warnings), "first_warnings": warnings[:_LISTED]} if warnings else {}
+
+
+def _write_report(folder: Path, error: bags.InvalidBagError) -> Path:
+    """Keep an invalid bag's report, as JSON and as text; return the text's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = json.dumps(bags.error_facts(error), indent=2)
+    (folder / "defects.json").write_text(f"{facts}\n", encoding="utf-8")
+    listing = folder / "defects.txt"
+    listing.write_text(bags.error_text(error), encoding="utf-8", errors="backslashreplace")
+    return listing
 
 
 def _in_words(defect: bags.Defect) -> str:

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     max_syncs: int = Field(1, ge=1)
     download_streams: int = Field(4, ge=1, le=64)
     download_part_mib: int = Field(16, ge=1)
+    bag_warnings_as_errors: str = ""
     keep_free_mib: int = Field(256, ge=0)
     lease_minutes: float = Field(15, gt=0)
     max_unknown_errors: int = Field(3, ge=1)
@@ -114,6 +115,11 @@ class Settings(BaseSettings):
     def pools(self) -> dict[str, int]:
         """The slots of each Airflow pool: how many tasks of a kind run at once on the machine."""
         return {"downloads": self.max_downloads, "unbaggings": self.max_unbaggings, "syncs": self.max_syncs}
+
+    @property
+    def warnings_as_errors(self) -> tuple[str, ...]:
+        """The kinds of warnings that make a bag invalid."""
+        return tuple(self.bag_warnings_as_errors.replace(",", " ").split())
 
     @property
     def download_dir(self) -> Path:

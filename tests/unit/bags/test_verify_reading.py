@@ -80,7 +80,7 @@ def test_a_path_that_isnt_there_is_wrong_use(tmp_path: Path) -> None:
 
 
 def test_the_error_shows_the_first_defects_and_has_all() -> None:
-    defects = [bags.MissingFile(f"data/{number}\n", SHA) for number in range(5)]
+    defects = [bags.MissingFile(f"data/{number}\n", SHA, "sha512", "0" * 128) for number in range(5)]
     error = bags.InvalidBagError(Path("W1.bag.zip"), defects)
     assert str(error) == (
         "W1.bag.zip is not a valid bag, 5 defects: "

@@ -61,19 +61,19 @@ FORGERIES: dict[str, tuple[Forge, str]] = {
     "bzip2": (with_page(method=12), f"{PAGE}: is compressed by the method bzip2: expected stored or deflated"),
     "unknown method": (with_page(method=77), f"{PAGE}: is compressed by the method 77: expected stored or deflated"),
     "no local header": (with_page(offset=7), f"{PAGE}: shares bytes with another entry: expected each for itself"),
-    "wrong stored size": (with_page(size=11), f"{PAGE}: is stored with 10 bytes, but said to have 11"),
+    "wrong stored size": (with_page(size=11), f"{PAGE}: is stored with 10 bytes: expected the 11 it is said to have"),
     "cut deflate": (
         with_page(method=8, raw=CUT),
-        f"{PAGE}: inflates to 7 bytes, but the zip says 10",
+        f"{PAGE}: inflates to 7 bytes: expected the 10 it declares",
     ),
     "no deflate": (with_page(method=8, raw=b"\xff\xff"), f"{PAGE}: can't be inflated (Error -3 while decompressing"),
     "bomb": (
         with_page(method=8, data=b"\0" * 5_000_000, size=10),
-        f"{PAGE}: inflates to more than the 10 bytes it declares",
+        f"{PAGE}: inflates to more: expected the 10 bytes it declares",
     ),
     "bytes behind deflate": (
         with_page(method=8, raw=b"\x03\x00rest", size=0),
-        f"{PAGE}: inflates to 0 bytes, but the zip says 0",
+        f"{PAGE}: has bytes behind its compressed ones: expected none",
     ),
     "link": (
         with_page(mode=stat.S_IFLNK | 0o777),
@@ -136,7 +136,7 @@ def test_a_wrong_crc_counts_where_no_manifest_vouches(tmp_path: Path) -> None:
     entries = BagBuilder(tags={"notes.txt": b"notes"}, tag_algorithms=()).entries()
     entries = [replace(entry, crc=0x1234) if b"notes" in entry.name else entry for entry in entries]
     (defect,) = defects_of(write_zip(tmp_path / "W1.bag.zip", entries))
-    assert defect == "W1.bag/notes.txt: has the CRC-32 011ba68c, but the zip says 00001234"
+    assert defect == "W1.bag/notes.txt: has the CRC-32 011ba68c: expected 00001234, as the zip says"
 
 
 def test_a_changed_file_tells_whether_the_zip_was_damaged(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_zip_that_lost_its_beginning_is_refused(tmp_path: Path) -> None:
     path = BagBuilder().zip(tmp_path)
     path.write_bytes(path.read_bytes()[20:])
     found = defects_of(path)
-    assert f"{PAGE}: begins before the zip: bytes are missing, or its end is damaged" in found
+    assert f"{PAGE}: begins before the zip: bytes are missing, or its end is damaged: expected a whole zip" in found
 
 
 def test_entries_that_the_end_doesnt_count_are_refused(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_entries_that_the_end_doesnt_count_are_refused(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-12:-10] = struct.pack("<H", 3)
     path.write_bytes(data)
-    assert defects_of(path) == ["W1.bag.zip: has 7 entries, but its end counts 3"]
+    assert defects_of(path) == ["W1.bag.zip: has 7 entries: expected the 3 that its end counts"]
 
 
 def test_a_comment_is_allowed(tmp_path: Path) -> None:

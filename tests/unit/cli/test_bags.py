@@ -125,6 +125,7 @@ def test_verify_as_json(command: Command, tmp_path: Path) -> None:
         "bytes": sum(map(len, BagBuilder().payload.values())),
         "algorithms": ["sha512"],
         "defects": [],
+        "warnings": [],
     }
     assert not second["valid"]
     kinds = {defect["kind"] for defect in second["defects"]}
@@ -164,8 +165,28 @@ def test_unbag_as_json(command: Command, tmp_path: Path, to: Path) -> None:
             "bag_dir": str(to / "W1" / "W1.bag"),
             "files": 3,
             "bytes": sum(map(len, bag.payload.values())),
+            "warnings": [],
         }
     ]
+
+
+def test_warnings_are_told_and_can_be_made_errors(
+    command: Command, tmp_path: Path, to: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = BagBuilder(algorithms=("md5",)).zip(tmp_path)
+    warning = "W1.bag/manifest-md5.txt: is the bag's proof, by md5 alone, which can be forged"
+    verified, unbagged = command("verify", path), command("unbag", path, "--to", to)
+    assert (verified.status, unbagged.status) == (0, 0)
+    assert f"\n  warning: {warning}" in verified.out
+    assert unbagged.out == f"W1\t{to}/W1\n"
+    assert f"glacier-sync: warning: {warning}" in unbagged.err
+    assert command("verify", path, "--json").facts[0]["warnings"][0]["kind"] == "WeakAlgorithm"
+    monkeypatch.setenv("GLACIER_SYNC_BAG_WARNINGS_AS_ERRORS", "WeakAlgorithm, MissingTagFile")
+    verified = command("verify", path)
+    assert verified.status == 1
+    assert f"\n  {warning}" in verified.out
+    monkeypatch.setenv("GLACIER_SYNC_BAG_WARNINGS_AS_ERRORS", "Weak")
+    assert command("verify", path).status == 2
 
 
 def test_an_invalid_bag_leaves_nothing_and_stops_no_other(command: Command, tmp_path: Path, to: Path) -> None:

@@ -1,5 +1,6 @@
 """Unbagging: a download becomes verified works, or fails in words."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def test_an_altered_page_fails_the_bag_and_names_it(place: Installation, bag: Ba
         f"; all is listed in {listing}; replace the bag by a whole one and restore that"
     )
     assert "I00010001.tif" in listing.read_text()
+    (defect,) = json.loads(listing.with_suffix(".json").read_text())["defects"]
+    assert (defect["kind"], defect["algorithm"]) == ("ChecksumMismatch", "sha512")
     assert "sha512" in outcome.cause
     assert place.working_data() == []
     assert place.ledger.object(number).works == ()

@@ -1,0 +1,107 @@
+"""Names in bags that other systems have trouble with: warnings, never a reason to change a name.
+
+On Linux a name may be any bytes but NUL and the slash. "Naming Files, Paths, and
+Namespaces" (Microsoft) says what a name may be on Windows.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from array import array
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
+
+from glacier_sync.bags.bag_warnings import BagWarning, SimilarNames, SystemFile, UnportableName
+from glacier_sync.bags.names import shown
+
+_SYSTEM_NAMES = frozenset({
+    ".ds_store", ".apdisk", ".appledouble", ".fseventsd", ".spotlight-v100", ".temporaryitems", ".trashes",
+    "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "@eadir",
+})  # fmt: skip
+_DEVICES = frozenset({"con", "prn", "aux", "nul", "conin$", "conout$"}) | {
+    f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"
+}
+_SUSPECT = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"\\|?*\ud800-\udfff]')
+
+
+def odd_names(names: Iterable[str], prefix: str) -> Iterator[BagWarning]:
+    """Warn of files that a system left behind, and of names that not every system can have.
+
+    A folder is warned of once, by the first file in it. ``prefix`` stands before
+    each name in the warnings.
+    """
+    told: set[str] = set()
+    last = ""
+    for name in names:
+        parent, _, base = name.rpartition("/")
+        if parent != last:
+            last = parent
+            for part in parent.split("/"):
+                if part not in told and _is_odd(part):
+                    told.add(part)
+                    yield from _warnings(f"{prefix}{name}", part, "is in a folder that")
+        if _is_odd(base):
+            yield from _warnings(f"{prefix}{name}", base, "has a name that")
+
+
+def similar_names(names: Collection[str], prefix: str) -> Iterator[BagWarning]:
+    """Warn of files whose names differ by case or Unicode form only: some file systems keep but one of them.
+
+    Names are held as numbers until two are found to be similar, for the sake of memory.
+    """
+    keys = array("q", sorted(map(hash, map(_folded, names))))
+    doubled = {key for key, following in pairwise(keys) if key == following}
+    if not doubled:
+        return
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        folded = _folded(name)
+        if hash(folded) in doubled:
+            groups[folded].append(name)
+    for first, *others in map(sorted, groups.values()):
+        for other in others:
+            found = f"and {shown(prefix + first)} differ by case or Unicode form only"
+            yield SimilarNames(f"{prefix}{other}", found, "names that every file system keeps apart")
+
+
+def _warnings(path: str, part: str, has: str) -> Iterator[BagWarning]:
+    if _is_system_file(part):
+        yield SystemFile(path, f"{has} an operating system left there", "files of works only")
+    problem = _unportable(part)
+    if problem:
+        yield UnportableName(path, f"{has} {problem}", "one that every system can have")
+
+
+def _is_odd(part: str) -> bool:
+    lower = part.lower()
+    return (
+        lower in _SYSTEM_NAMES
+        or lower.partition(".")[0] in _DEVICES
+        or lower.startswith("._")
+        or lower.endswith((".", " "))
+        or _SUSPECT.search(part) is not None
+    )
+
+
+def _is_system_file(part: str) -> bool:
+    return part.startswith("._") or part.lower() in _SYSTEM_NAMES
+
+
+def _unportable(part: str) -> str | None:
+    suspect = _SUSPECT.search(part)
+    if suspect:
+        char = suspect.group()
+        if "\ud800" <= char <= "\udfff":
+            return "isn't UTF-8"
+        return f"has the character {char}, which Windows refuses" if char.isprintable() else "has control characters"
+    if part.partition(".")[0].lower() in _DEVICES:
+        return "is that of a device on Windows"
+    return "ends with a dot or a space, which Windows drops" if part.endswith((".", " ")) else None
+
+
+def _folded(name: str) -> str:
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
