@@ -15,8 +15,7 @@ from glacier_sync.aws.layout import Span, plan, spans_of, uniform_sizes
 from glacier_sync.aws.partfile import PartFile, disk_errors, journal_path, part_path
 from glacier_sync.aws.ranges import Digests, RangeReader, hash_span
 from glacier_sync.aws.source import Source
-
-Progress = Callable[[int, int], None]
+from glacier_sync.progress import Progress
 
 _PROGRESS_SECONDS = 0.5
 

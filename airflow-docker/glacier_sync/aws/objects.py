@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from botocore.exceptions import ClientError
 
-from glacier_sync.aws.download import Download, Progress, download
+from glacier_sync.aws.download import Download, download
 from glacier_sync.aws.errors import NotArchivedError, Request, RestoreExpiredError, translate, translated
 from glacier_sync.aws.facts import ObjectFacts, facts_of, object_url
 from glacier_sync.aws.sessions import s3_client
 from glacier_sync.aws.source import Source, version_argument
+from glacier_sync.progress import Progress
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,10 +9,13 @@ import traceback
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from glacier_sync import __version__
-from glacier_sync.cli import bag_commands, emulator_command, output, pipeline_commands
-from glacier_sync.errors import GlacierSyncError
+from glacier_sync.cli import output
+from glacier_sync.cli.commands import HELP_OPTIONS, commands
+from glacier_sync.errors import ConfigurationError, GlacierSyncError
 
 HELP = """Restored Glacier objects become verified, audited, archived works.
 
@@ -20,19 +23,17 @@ Exit status: 0 done; 1 done, and something failed; 2 wrong use or configuration,
 nothing was changed; 3 try again later.
 """
 
-app = typer.Typer(
-    help=HELP,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(bag_commands.verify)
-app.command()(bag_commands.unbag)
-app.command()(pipeline_commands.sync)
-app.command()(pipeline_commands.fixity)
-app.command()(pipeline_commands.run)
-app.command()(pipeline_commands.status)
-app.command()(emulator_command.emulator)
+
+def application() -> TyperGroup:
+    """Return the command with all its commands."""
+    # Help without boxes: rich alone takes longer to import than all else that help needs.
+    app = typer.Typer(help=HELP, invoke_without_command=True, rich_markup_mode=None, context_settings=HELP_OPTIONS)
+    app.callback()(options)
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    for command in commands():
+        group.add_command(command)
+    return group
 
 
 def _version(wanted: bool) -> None:
@@ -41,7 +42,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and what the program does.")] = False,
@@ -50,7 +50,9 @@ def options(
     ] = False,
 ) -> None:
     """Set up what all commands share."""
-    context.obj = debug
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(ConfigurationError.exit_status)
     if debug:
         logging.basicConfig(stream=sys.stderr, level=logging.DEBUG, format="%(levelname)s: %(message)s")
     else:
@@ -70,7 +72,7 @@ def main() -> None:
 
 def _status(*, debug: bool) -> int:
     try:
-        status = app(standalone_mode=False) or 0
+        status = application()(standalone_mode=False) or 0
     except GlacierSyncError as error:
         _complain(error.message, debug=debug)
         return error.exit_status

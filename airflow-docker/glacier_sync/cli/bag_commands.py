@@ -9,6 +9,7 @@ import typer
 
 from glacier_sync import bags
 from glacier_sync.cli import output
+from glacier_sync.cli.bars import progress_shown
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.settings import load_settings
 
@@ -25,7 +26,7 @@ def verify(paths: Paths, json: output.Json = False) -> int:
         _require(path)
     reports: list[bags.BagReport] = []
     errors = output.Errors()
-    with output.progress_shown() as progress:
+    with progress_shown() as progress:
         for path in paths:
             with errors.told():
                 found = bags.verify(
@@ -50,6 +51,7 @@ def unbag(
     """Unpack zipped bags, verified; print the works with their paths.
 
     An invalid bag leaves nothing behind, and the others are unpacked all the same.
+
     Example: glacier-sync unbag W1NLM4700.bag.zip --to /mnt/staging
     """
     settings = load_settings()
@@ -59,7 +61,7 @@ def unbag(
         raise ConfigurationError(f"{to} isn't there: expected a folder to unpack to; make it first")
     works: list[bags.UnbaggedWork] = []
     errors = output.Errors()
-    with output.progress_shown() as progress:
+    with progress_shown() as progress:
         for path in zips:
             with errors.told():
                 found = bags.unbag(

@@ -15,10 +15,11 @@ def emulator(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     restore_delay: Annotated[float, typer.Option(help="Seconds that a restore takes.")] = 1.0,
 ) -> int:
-    """Serve S3, SQS and restores on this machine until it's stopped, for the demo and for tests.
+    """Serve S3, SQS and restores on this machine, for the demo and for tests.
 
-    Nothing is kept when it ends. Use it with AWS_ENDPOINT_URL=http://127.0.0.1:5005
+    It runs until it's stopped, and nothing is kept when it ends. Use it with AWS_ENDPOINT_URL=http://127.0.0.1:5005
     and any credentials.
+
     Example: glacier-sync emulator --port 5005 --restore-delay 5
     """
     serve(host, port, restore_delay, ready=lambda url: output.line(f"AWS_ENDPOINT_URL={url}"))

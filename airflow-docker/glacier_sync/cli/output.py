@@ -1,4 +1,4 @@
-"""How facts are printed: one JSON document, or lines and tables for a person."""
+"""How facts and errors are printed: one JSON document, or lines for a person."""
 
 from __future__ import annotations
 
@@ -6,31 +6,25 @@ import dataclasses
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
 
 from glacier_sync.errors import GlacierSyncError
-from glacier_sync.pipeline.context import PacedProgress
 
 log = logging.getLogger(__name__)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
-Advance = Callable[[int, int], None]
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as shells have it: 128 and SIGINT's number."""
 
-_LINE_EVERY = timedelta(seconds=30)
-_ANY_WIDTH = 1_000_000
+_SHOW_CURSOR = "\x1b[?25h"
 
 
 def print_json(facts: Any) -> None:
@@ -56,7 +50,8 @@ def shown(text: str) -> str:
 
 def tell_interrupted() -> None:
     """Say that Ctrl-C has ended the command, and leave the terminal as it was."""
-    Console(stderr=True).show_cursor()
+    if sys.stderr.isatty():
+        sys.stderr.write(_SHOW_CURSOR)
     line("glacier-sync: interrupted; run it again to go on", error=True)
 
 
@@ -103,55 +98,6 @@ class Errors:
 def local(moment: datetime) -> str:
     """Return a moment as the machine's local time, to the second."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def table(*headings: str) -> Table:
-    """Return an empty table with these headings."""
-    return Table(*headings, box=None, pad_edge=False, header_style="bold")
-
-
-def print_table(rows: Table) -> None:
-    """Print a table, as wide as the terminal, or a line for each row elsewhere."""
-    on_terminal = sys.stdout.isatty()
-    console = Console(width=None if on_terminal else _ANY_WIDTH, markup=False, emoji=False, highlight=False)
-    if on_terminal:
-        console.print(rows)
-        return
-    with console.capture() as capture:
-        console.print(rows)
-    for row in capture.get().splitlines():
-        line(row.rstrip())
-
-
-@contextmanager
-def progress_shown() -> Iterator[Callable[[str], Advance]]:
-    """Give a maker of progress callbacks: bars on a terminal, lines elsewhere, both on standard error."""
-    if not sys.stderr.isatty():
-        yield lambda title: PacedProgress(_lines(title), _LINE_EVERY)
-        return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    # What goes to a file or a pipe must not end up among the bars.
-    to_terminal = sys.stdout.isatty()
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=to_terminal) as bars:
-
-        def bar(title: str) -> Advance:
-            task = bars.add_task(shown(title), total=None)
-            return lambda done, in_all: bars.update(task, completed=done, total=in_all)
-
-        yield bar
-
-
-def _lines(title: str) -> Advance:
-    def show(done: int, in_all: int) -> None:
-        line(f"{title}: {done / 2**20:,.0f} of {in_all / 2**20:,.0f} MiB", error=True)
-
-    return show
 
 
 def _plain(fact: Any) -> Any:

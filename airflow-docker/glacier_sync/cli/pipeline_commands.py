@@ -1,4 +1,4 @@
-"""``run``, ``sync``, ``fixity`` and ``status``: the pipeline by hand."""
+"""``run``, ``sync`` and ``fixity``: the pipeline by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from glacier_sync.cli import output, standing
+from glacier_sync.cli import output
+from glacier_sync.cli.bars import progress_shown
 from glacier_sync.errors import ConfigurationError, TransientError
 from glacier_sync.ledger import Ledger, LedgerObject, Run
 from glacier_sync.pipeline import Context, Done, Failed, Outcome, RetryLater
@@ -31,10 +32,11 @@ def run(json: output.Json = False) -> int:
 
     Takes what the queues hold, and ends when all that was taken is synced or
     failed. Exit status 3: something is to be tried again later.
+
     Example: GLACIER_SYNC_INTAKE=config/intake-production.yml glacier-sync run
     """
     settings = load_settings()
-    with _ended_by_ctrl_c(), Ledger.open(settings) as ledger, output.progress_shown() as progress:
+    with _ended_by_ctrl_c(), Ledger.open(settings) as ledger, progress_shown() as progress:
         context = Context(
             settings=settings,
             ledger=ledger,
@@ -105,14 +107,14 @@ def _print_outcome(item: LedgerObject, outcome: Outcome, *, error: bool) -> None
 
 
 def fixity(works: Works, json: output.Json = False) -> int:
-    """Compare archived works with the manifests of their bags; every difference is listed.
+    """Compare archived works with their bags' manifests; every difference is listed.
 
     Example: glacier-sync fixity W1NLM4700
     """
     settings = load_settings()
     reports: list[fixity_check.FixityReport] = []
     errors = output.Errors()
-    with Ledger.open(settings) as ledger, output.progress_shown() as progress:
+    with Ledger.open(settings) as ledger, progress_shown() as progress:
         for work in works:
             with errors.told():
                 found = fixity_check.check(settings, ledger, work, progress=progress(work))
@@ -139,29 +141,6 @@ def _print_fixity(found: fixity_check.FixityReport) -> None:
             output.line(f"  {kind}: {name}")
 
 
-def status(
-    work: Annotated[str | None, typer.Argument(help="A work's RID, or an object's key.", show_default=False)] = None,
-    json: output.Json = False,
-) -> int:
-    """Tell where works stand, and why.
-
-    Without a work: a line for each object. With one: its whole history.
-    Example: glacier-sync status W1NLM4700
-    """
-    with Ledger.open(load_settings()) as ledger:
-        items = ledger.find(work) if work else ledger.objects()
-        if work and not items:
-            raise ConfigurationError(f"the ledger doesn't know {work!r}: expected a work's RID or an object's key")
-        if json:
-            output.print_json([standing.facts(ledger, item, history=work is not None) for item in items])
-        elif work:
-            for item in items:
-                standing.print_history(ledger, item)
-        else:
-            standing.print_overview(items)
-    return 0
-
-
 def sync(
     works: Annotated[list[Path], typer.Argument(help="Unpacked works: paths.", show_default=False)],
     json: output.Json = False,
@@ -171,7 +150,7 @@ def sync(
     Example: glacier-sync unbag W1.bag.zip --to staging && glacier-sync sync staging/W1
     """
     settings = load_settings()
-    with output.progress_shown() as progress:
+    with progress_shown() as progress:
         results = sync_works(settings, works, datetime.now(UTC), progress("fixity"))
     if json:
         output.print_json(results)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from glacier_sync.cli import output
+from glacier_sync.cli import output, tables
 from glacier_sync.ledger import Ledger, LedgerObject, LedgerWork, Phase
 from glacier_sync.pipeline.report import ObjectReport, report
 
@@ -22,13 +22,13 @@ def print_overview(items: Sequence[LedgerObject]) -> None:
     if not items:
         output.line("the ledger is empty: no restored object was announced yet")
         return
-    rows = output.table("object", "works", "phase", "since", "where, or why not")
+    rows = tables.table("object", "works", "phase", "since", "where, or why not")
     for item in items:
         found = report(item)
         since = output.local(item.update_time)
         cells = (str(found.id), found.name, str(found.phase), since, found.reason or _places(found))
         rows.add_row(*map(output.shown, cells))
-    output.print_table(rows)
+    tables.print_table(rows)
 
 
 def print_history(ledger: Ledger, item: LedgerObject) -> None:

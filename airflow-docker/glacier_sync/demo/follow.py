@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from glacier_sync.cli import output
+from glacier_sync.cli import output, tables
 from glacier_sync.demo.prepare import scene_file
 from glacier_sync.errors import ConfigurationError, TransientError
 from glacier_sync.ledger import Ledger, LedgerObject, Phase
@@ -131,7 +131,7 @@ class _Display:
 
     def _table(self, phases: dict[str, Phase]) -> Table:
         steps = [Phase.RESTORED, Phase.DOWNLOADED, Phase.DEBAGGED, Phase.SYNCED]
-        rows = output.table("object", "progress", "phase")
+        rows = tables.table("object", "progress", "phase")
         for key in self._keys:
             phase = phases.get(key)
             reached = steps.index(phase) + 1 if phase in steps else 0

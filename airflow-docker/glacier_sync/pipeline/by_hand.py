@@ -8,8 +8,8 @@ from pathlib import Path
 
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.pipeline import destination, work_sync
-from glacier_sync.pipeline.context import Progress
 from glacier_sync.pipeline.work_sync import WorkResult
+from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
 from glacier_sync.works import given_rid, is_work
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from glacier_sync.ledger import Ledger, Run
+from glacier_sync.progress import Progress, ProgressLines
 from glacier_sync.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-
-_LINE_EVERY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -52,27 +48,6 @@ def opened(run: Run, logical_date: datetime | None = None, *, last_try: bool = F
         )
 
 
-class PacedProgress:
-    """Passes progress on every ``interval``, so that short work shows nothing."""
-
-    def __init__(self, show: Progress, interval: timedelta) -> None:
-        self._show = show
-        self._interval = interval.total_seconds()
-        self._next = time.monotonic() + self._interval
-
-    def __call__(self, done: int, in_all: int) -> None:
-        """Take the bytes done and the bytes in all."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self._interval
-            self._show(done, in_all)
-
-
 def logged_progress(stage: str, object_id: int) -> Progress:
     """Return a progress that writes a line to the log every half minute."""
-
-    def show(done: int, in_all: int) -> None:
-        share = 100 * done // in_all if in_all else 100
-        log.info("%s of object %d: %.2f of %.2f GiB (%d %%)", stage, object_id, done / 2**30, in_all / 2**30, share)
-
-    return PacedProgress(show, _LINE_EVERY)
+    return ProgressLines(lambda text: log.info("%s of object %d: %s", stage, object_id, text))

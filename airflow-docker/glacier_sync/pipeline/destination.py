@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glacier_sync import bags
 from glacier_sync.errors import ConfigurationError
-from glacier_sync.pipeline.context import Progress
+from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
 from glacier_sync.works import archive_path
 

@@ -9,7 +9,7 @@ from glacier_sync import bags
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import Ledger, LedgerObject, Phase
 from glacier_sync.pipeline import destination, working
-from glacier_sync.pipeline.context import Progress
+from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
 from glacier_sync.works import archive_path, given_rid
 

@@ -17,9 +17,9 @@ from typing import Any
 from glacier_sync import audit
 from glacier_sync.errors import TransientError
 from glacier_sync.pipeline import destination
-from glacier_sync.pipeline.context import Progress
 from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.stage import UnlistedError
+from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings, inherited_variables
 from glacier_sync.sync import SyncOptions, WorkSync, bash_environment, failure_line, load_options, sync_script, work_log
 

@@ -67,7 +67,6 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def run(*words: str | Path) -> Ended:
         monkeypatch.setattr(sys, "argv", ["glacier-sync", *map(str, words)])
-        monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # which typer replaces
         capsys.readouterr()
         with _no_log(), pytest.raises(SystemExit) as ended:
             main()

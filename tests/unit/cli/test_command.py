@@ -6,20 +6,24 @@ import os
 import pty
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tests.support.bag_builder import BagBuilder
 
+from glacier_sync.cli.commands import DeferredCommand, commands
+
 from .conftest import COMMAND, Command
 
+HEAVY = {"airflow", "alembic", "boto3", "botocore", "httpx", "moto", "PIL"}
 COMMANDS = ["verify", "unbag", "sync", "fixity", "run", "status", "emulator"]
 
 
 def test_help_lists_every_command_and_the_exit_statuses(command: Command) -> None:
     ended = command("--help")
     assert ended.status == 0
-    listed = re.findall(r"^│ ([a-z]+)  ", ended.out, re.MULTILINE)
+    listed = re.findall(r"^  ([a-z]+)  ", ended.out, re.MULTILINE)
     assert listed == COMMANDS
     for meaning in ("0 done", "1 done, and something failed", "2 wrong use or configuration", "3 try again later"):
         assert meaning in " ".join(ended.out.split())
@@ -31,6 +35,29 @@ def test_every_command_has_help_with_an_example(command: Command, name: str, opt
     ended = command(name, option)
     assert (ended.status, ended.err) == (0, "")
     assert re.search(rf"Example: .*glacier-sync {name}\b", ended.out)
+
+
+@pytest.mark.parametrize("deferred", commands(), ids=lambda deferred: deferred.name)
+def test_a_command_is_listed_with_the_first_line_of_its_help(deferred: DeferredCommand) -> None:
+    assert (deferred.load().help or "").partition("\n")[0] == deferred.short_help
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (["--version"], HEAVY | {"rich", "sqlalchemy", "pydantic", "asyncio", "glacier_sync.bags"}),
+        (["--help"], HEAVY | {"rich", "sqlalchemy", "pydantic", "asyncio", "glacier_sync.bags"}),
+        (["status"], HEAVY - {"alembic"} | {"glacier_sync.aws", "glacier_sync.bags", "glacier_sync.pipeline.download"}),
+        (["verify", "--help"], HEAVY | {"sqlalchemy"}),
+    ],
+)
+def test_a_command_imports_nothing_that_it_does_not_need(words: list[str], unwanted: set[str]) -> None:
+    script = (
+        f"import sys; sys.argv[1:] = {words}\nfrom glacier_sync.cli import main\n"
+        f"try: main()\nexcept SystemExit: print('imported:', sorted({unwanted} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported: []"
 
 
 def test_version(command: Command) -> None:
@@ -78,6 +105,14 @@ def test_a_shell_completes_commands(command: Command, shell: str, words: str, mo
     assert ended.status == 0
     assert "verify" in ended.out
     assert "status" not in ended.out
+
+
+def test_a_shell_completes_a_commands_options(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_GLACIER_SYNC_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "glacier-sync unbag --t")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    ended = command()
+    assert (ended.status, ended.out.split()) == (0, ["--to"])
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from glacier_sync.ledger import LedgerObject, Run
 from glacier_sync.pipeline import Done, Failed, Outcome, RetryLater, fixity
 from glacier_sync.pipeline import run as pipeline_run
 from glacier_sync.pipeline.by_hand import sync_works
-from glacier_sync.pipeline.context import PacedProgress
 from glacier_sync.pipeline.report import report
 from glacier_sync.pipeline.work_sync import WorkResult
 from glacier_sync.works import InvalidRidError, staging_key
@@ -145,20 +143,6 @@ def test_the_pipelines_light_part_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_progress_is_shown_at_its_pace_only() -> None:
-    shown: list[tuple[int, int]] = []
-
-    def show(done: int, in_all: int) -> None:
-        shown.append((done, in_all))
-
-    PacedProgress(show, timedelta(hours=1))(1, 2)
-    assert shown == []
-    at_once = PacedProgress(show, timedelta(0))
-    at_once(1, 2)
-    at_once(2, 2)
-    assert shown == [(1, 2), (2, 2)]
 
 
 # --- report ---------------------------------------------------------------------
