@@ -19,7 +19,7 @@ class GlacierSyncError(Exception):
     exit_status = 1
 
     def __init__(self, message: str, *, cause: str = "") -> None:
-        self.message = _one_line(message)
+        self.message = one_line(message)
         self.cause = cause
         super().__init__(self.message)
 
@@ -42,5 +42,6 @@ class PermanentError(GlacierSyncError):
     exit_status = 1
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return text as one printable line: line breaks, control characters and stray bytes escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

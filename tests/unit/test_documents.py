@@ -140,7 +140,7 @@ def defaults(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     values = {name: getattr(settings, name) for name in Settings.model_fields}
     values["ledger_url"] = settings.ledger_url.get_secret_value()
     worded = {
-        name.upper(): f"{value:g}" if isinstance(value, float) else str(value) or "empty"
+        name.upper(): f"{value:g}" if isinstance(value, float) else "empty" if value in {None, ""} else str(value)
         for name, value in values.items()
     }
     found = {

@@ -7,7 +7,7 @@ from glacier_sync.ledger.errors import (
     PhaseOrderError,
     UnknownObjectError,
 )
-from glacier_sync.ledger.facts import EventKind, LedgerEvent, LedgerObject, LedgerWork, Phase, Run, WorkFacts
+from glacier_sync.ledger.facts import EventKind, LedgerEvent, LedgerObject, LedgerWork, Phase, Run, Way, WorkFacts
 from glacier_sync.ledger.repository import Ledger
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "PhaseOrderError",
     "Run",
     "UnknownObjectError",
+    "Way",
     "WorkFacts",
 ]

@@ -6,15 +6,16 @@ the process that claimed it on this machine is certainly dead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from sqlalchemy import or_, select
 
 from glacier_sync.ledger.errors import ClaimLostError, PhaseOrderError
-from glacier_sync.ledger.facts import WORKABLE, EventKind, Phase, Run
+from glacier_sync.ledger.facts import WORKABLE, EventKind, Phase, Run, Way
 from glacier_sync.ledger.models import Progress
 from glacier_sync.ledger.processes import is_certainly_dead
 from glacier_sync.ledger.transaction import Transaction
+from glacier_sync.settings import WATCHED_FOLDER
 
 # What two objects can't both have in hand: the object itself, or a work.
 Names = frozenset[tuple[str, ...]]
@@ -23,13 +24,13 @@ _ROWS_AT_ONCE = 50
 _FIRST_TO_EXPIRE = (Progress.restore_expiry.asc().nulls_last(), Progress.create_time, Progress.id)
 
 
-def claim(transaction: Transaction, run: Run, limit: int) -> list[Progress]:
-    """Take up to ``limit`` objects: what the run holds already, then what is free."""
+def claim(transaction: Transaction, run: Run, limit: int, ways: Collection[Way]) -> list[Progress]:
+    """Take up to ``limit`` objects of these ways: what the run holds already, then what is free."""
     live, lapsed = _claimed(transaction, run)
     in_hand = {name for row in live for name in names_of(row)}
     own = [row for row in live if row.claim_run == run.name][: max(limit, 0)]
     own += _apart((row for row in lapsed if row.claim_run == run.name), in_hand, limit - len(own))
-    found = _free(transaction, [row.id for row in lapsed if row.claim_run != run.name])
+    found = _free(transaction, [row.id for row in lapsed if row.claim_run != run.name], ways)
     return [_take(transaction, row, run) for row in (*own, *_apart(found, in_hand, limit - len(own)))]
 
 
@@ -118,10 +119,14 @@ def _claimed(transaction: Transaction, run: Run) -> tuple[list[Progress], list[P
     return live, lapsed
 
 
-def _free(transaction: Transaction, lapsed: list[int]) -> Iterator[Progress]:
+def _free(transaction: Transaction, lapsed: list[int], ways: Collection[Way]) -> Iterator[Progress]:
     """Yield the free objects, locked; one that somebody else has locked by hand is left out."""
     free = or_(Progress.claim_run.is_(None), Progress.id.in_(lapsed))
     rows = select(Progress).where(Progress.phase.in_(WORKABLE), free).order_by(*_FIRST_TO_EXPIRE)
+    if Way.FOLDER not in ways:
+        rows = rows.where(Progress.queue != WATCHED_FOLDER)
+    if Way.QUEUE not in ways:
+        rows = rows.where(Progress.queue == WATCHED_FOLDER)
     yield from transaction.session.scalars(
         rows.with_for_update(skip_locked=True), execution_options={"yield_per": _ROWS_AT_ONCE}
     )

@@ -10,6 +10,7 @@ from enum import StrEnum, auto
 from typing import Any
 
 from glacier_sync.ledger.processes import this_process
+from glacier_sync.settings import WATCHED_FOLDER
 
 
 class Phase(StrEnum):
@@ -34,6 +35,13 @@ class Phase(StrEnum):
 
 
 WORKABLE = (Phase.RESTORED, Phase.DOWNLOADED, Phase.DEBAGGED)
+
+
+class Way(StrEnum):
+    """The way an object came in: announced by a queue, or found in the watched folder."""
+
+    QUEUE = auto()
+    FOLDER = auto()
 
 
 class EventKind(StrEnum):
@@ -107,6 +115,7 @@ class LedgerObject:
     ``claimed_by`` is the run that has it in hand until ``lease_until``; a lease
     in the past means that the object is free again. ``claim_count`` grows with
     each change of hands. ``rid`` is the RID that the key stands for, if any.
+    Of what came from the watched folder, ``bucket`` is the folder's path.
     """
 
     id: int
@@ -135,6 +144,11 @@ class LedgerObject:
     create_time: datetime
     update_time: datetime
     works: tuple[LedgerWork, ...]
+
+    @property
+    def way(self) -> Way:
+        """The way it came in."""
+        return Way.FOLDER if self.queue == WATCHED_FOLDER else Way.QUEUE
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from glacier_sync.ledger.facts import EventKind, Phase
 from glacier_sync.ledger.models import Progress
 from glacier_sync.ledger.text import object_name
 from glacier_sync.ledger.transaction import Transaction, digest
+from glacier_sync.settings import WATCHED_FOLDER
 from glacier_sync.works import InvalidRidError, rid_of
 
 _REQUESTED = "ObjectRestore:Post"
@@ -76,7 +77,8 @@ class _Announcement:
     def __str__(self) -> str:
         expiry = self.found.restore_expiry
         until = f", restored until {expiry:%Y-%m-%d %H:%M} UTC" if expiry else ""
-        return f"s3://{self.found.bucket}/{self.found.key}{until}, announced by {self.found.event_name}"
+        place = "" if self.queue == WATCHED_FOLDER else "s3://"
+        return f"{place}{self.found.bucket}/{self.found.key}{until}, announced by {self.found.event_name}"
 
 
 def record(

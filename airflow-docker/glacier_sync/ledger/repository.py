@@ -14,7 +14,7 @@ from glacier_sync.events import RestoredObject, UnwantedObject
 from glacier_sync.ledger import claims, intake, progress, reading, schema
 from glacier_sync.ledger.database import Clock, Database
 from glacier_sync.ledger.errors import LedgerConfigurationError, LedgerUnavailableError
-from glacier_sync.ledger.facts import LedgerEvent, LedgerObject, Phase, Run, WorkFacts
+from glacier_sync.ledger.facts import LedgerEvent, LedgerObject, Phase, Run, Way, WorkFacts
 from glacier_sync.ledger.transaction import Transaction
 from glacier_sync.settings import Settings
 
@@ -92,15 +92,15 @@ class Ledger:
         with self._writing() as transaction:
             intake.reject(transaction, queue, message_id, body, reason)
 
-    def claim(self, run: Run, limit: int) -> list[LedgerObject]:
-        """Take up to ``limit`` objects in hand and return them.
+    def claim(self, run: Run, limit: int, ways: Collection[Way] = tuple(Way)) -> list[LedgerObject]:
+        """Take up to ``limit`` objects that came in by these ways in hand and return them.
 
         First what the run holds already, also with a lease that has run out;
         then what is free, nearest restore expiry first, then oldest. No two
         objects in hand have the same key, RID or work.
         """
         with self._writing() as transaction:
-            return [reading.facts_of(row) for row in claims.claim(transaction, run, limit)]
+            return [reading.facts_of(row) for row in claims.claim(transaction, run, limit, ways)]
 
     def hold(self, object_id: int, run: Run) -> LedgerObject:
         """Make sure that the run has the object in hand, renew the lease, and return the object.

@@ -7,8 +7,10 @@ from glacier_sync.pipeline.tasks import (
     debag_downloads,
     download_from_messages,
     get_restored_object_messages,
+    get_watched_files,
     judge_sync,
     plan_sync,
+    take_in_files,
 )
 from glacier_sync.settings import load_settings
 
@@ -22,8 +24,10 @@ __all__ = [
     "debag_downloads",
     "download_from_messages",
     "get_restored_object_messages",
+    "get_watched_files",
     "judge_sync",
     "load_settings",
     "opened",
     "plan_sync",
+    "take_in_files",
 ]

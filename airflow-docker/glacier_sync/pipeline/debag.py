@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from glacier_sync import bags
 from glacier_sync.errors import PermanentError, TransientError
-from glacier_sync.ledger import LedgerObject, Phase, WorkFacts
-from glacier_sync.pipeline import working
+from glacier_sync.ledger import LedgerObject, Phase, Way, WorkFacts
+from glacier_sync.pipeline import watched, working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Done
 from glacier_sync.pipeline.stage import Stage
@@ -32,11 +32,13 @@ def _debag(context: Context, item: LedgerObject) -> Done:
     zip_path = working.zip_path(settings, item)
     if not zip_path.exists():
         raise DownloadMissingError(
-            f"{zip_path} isn't there: expected the download of {item.key}; the next run downloads it again"
+            f"{zip_path} isn't there: expected the zip of {item.key}; the next run fetches it again"
         )
     folder = working.unbagged_dir(settings, item)
     folder.mkdir(parents=True, exist_ok=True)
     works = _unbagged(context, item, zip_path, folder)
+    if item.way is Way.FOLDER:
+        watched.require_unchanged(item)
     context.ledger.set_works(item.id, context.run, [WorkFacts(work.rid, work.files, work.bytes) for work in works])
     if item.phase is not Phase.DEBAGGED:
         names = ", ".join(work.rid for work in works)
@@ -67,14 +69,20 @@ def _unbagged(context: Context, item: LedgerObject, zip_path: Path, folder: Path
             warnings_as_errors=settings.warnings_as_errors,
         )
     except bags.InvalidBagError as error:
+        if item.way is Way.FOLDER:
+            watched.require_unchanged(item)
         listing = _write_report(working.kept_dir(settings, item), error)
         files = dict.fromkeys(map(_in_words, error.defects))
         more = f", and {len(files) - 1} more" if len(files) > 1 else ""
         raise InvalidDownloadError(
             f"{item.key} isn't a valid bag: {next(iter(files))}{more}; all is listed in {listing}; "
-            "replace the bag by a whole one and restore that",
+            f"replace the bag by a whole one and {_again(item)}",
             cause="\n".join(map(str, error.defects[:_LISTED])),
         ) from error
+
+
+def _again(item: LedgerObject) -> str:
+    return f"put that into {item.bucket}" if item.way is Way.FOLDER else "restore that"
 
 
 def _warnings(works: Sequence[bags.UnbaggedWork]) -> dict[str, object]:

@@ -1,18 +1,19 @@
-"""From the queues into the ledger, and from the ledger into a run's hands."""
+"""From the queues and the watched folder into the ledger, and from the ledger into a run's hands."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from glacier_sync import events
 from glacier_sync.aws import Queue, ReceivedMessage
 from glacier_sync.errors import GlacierSyncError
-from glacier_sync.ledger import LedgerObject
-from glacier_sync.pipeline import working
+from glacier_sync.ledger import LedgerObject, Way
+from glacier_sync.pipeline import watched, working
 from glacier_sync.pipeline.context import Context
-from glacier_sync.settings import IntakeQueue, load_intake
+from glacier_sync.settings import WATCHED_FOLDER, IntakeQueue, load_intake
 
 log = logging.getLogger(__name__)
 
@@ -22,33 +23,37 @@ _COMMIT_SECONDS = 300
 
 @dataclass(frozen=True)
 class Taken:
-    """What a run has claimed, and the queues that couldn't be read, each with its error."""
+    """What a run has claimed, and an error for each queue or folder that couldn't be read."""
 
     objects: tuple[LedgerObject, ...]
     problems: tuple[GlacierSyncError, ...]
 
 
-def take(context: Context, *, tried: int = 0) -> Taken:
-    """Read every queue into the ledger, then claim what this run is to work on.
+def take(context: Context, ways: Collection[Way] = tuple(Way), *, tried: int = 0) -> Taken:
+    """Read what comes in by these ways into the ledger, then claim what this run is to work on.
 
     ``tried`` objects more than a run's worth are claimed: as many as this run
     has tried in vain, which must not hide those that wait behind them.
-    A queue that can't be read is a problem of its own and stops no other.
+    A queue or folder that can't be read is a problem of its own and stops no other.
     Raises ConfigurationError if ``intake.yml`` or the working folder is wrong.
     """
-    queues = load_intake(context.settings.intake)
-    working.prepare(context.settings)
-    working.sweep(context.settings, context.ledger)
-    problems = [problem for intake in queues if (problem := _drained(context, intake))]
-    limit = context.settings.max_objects_per_run + tried
-    return Taken(tuple(context.ledger.claim(context.run, limit)), tuple(problems))
+    settings = context.settings
+    queues = load_intake(settings.intake) if Way.QUEUE in ways else ()
+    working.prepare(settings)
+    working.sweep(settings, context.ledger)
+    readings = [(f"queue {intake.name}", partial(drain, context, intake)) for intake in queues]
+    if Way.FOLDER in ways and settings.watched_dir is not None:
+        readings.append((WATCHED_FOLDER, partial(watched.record_arrivals, context, settings.watched_dir)))
+    problems = [problem for origin, read in readings if (problem := _problem_of(origin, read))]
+    limit = settings.max_objects_per_run + tried
+    return Taken(tuple(context.ledger.claim(context.run, limit, ways)), tuple(problems))
 
 
-def _drained(context: Context, intake: IntakeQueue) -> GlacierSyncError | None:
+def _problem_of(origin: str, read: Callable[[], int]) -> GlacierSyncError | None:
     try:
-        drain(context, intake)
+        read()
     except GlacierSyncError as error:
-        log.warning("queue %s: %s", intake.name, error)
+        log.warning("%s: %s", origin, error)
         return error
     return None
 

@@ -9,7 +9,7 @@ from functools import partial
 from threading import Semaphore
 
 from glacier_sync.errors import GlacierSyncError
-from glacier_sync.ledger import LedgerObject
+from glacier_sync.ledger import LedgerObject, Way
 from glacier_sync.pipeline import sync
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.debag import DEBAG
@@ -17,6 +17,7 @@ from glacier_sync.pipeline.download import DOWNLOAD
 from glacier_sync.pipeline.intake import take
 from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater
 from glacier_sync.pipeline.stage import Stage, run_stage
+from glacier_sync.pipeline.watched import TAKE_IN
 
 Step = Callable[[Context, int], Outcome]
 Settled = Callable[[LedgerObject, Outcome], None]
@@ -24,7 +25,7 @@ Settled = Callable[[LedgerObject, Outcome], None]
 
 @dataclass
 class Tally:
-    """What a run came to: each object's outcome, and the queues that couldn't be read."""
+    """What a run came to: each object's outcome, and the queues and folders that couldn't be read."""
 
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     problems: list[GlacierSyncError] = field(default_factory=list)
@@ -35,7 +36,7 @@ class Tally:
 
 
 def run(context: Context, settled: Settled) -> Tally:
-    """Take what the queues hold until nothing is left that this run hasn't tried.
+    """Take what the queues and the watched folder hold until nothing is left that this run hasn't tried.
 
     ``settled`` is told of each object as it ends. An object whose cause passes is tried once and given back.
     """
@@ -55,7 +56,7 @@ def run(context: Context, settled: Settled) -> Tally:
 def _worked_on(context: Context, items: list[LedgerObject]) -> Iterator[tuple[LedgerObject, Outcome]]:
     settings = context.settings
     steps: list[tuple[Step, Semaphore]] = [
-        (partial(_staged, DOWNLOAD), Semaphore(settings.max_downloads)),
+        (_fetched, Semaphore(settings.max_downloads)),
         (partial(_staged, DEBAG), Semaphore(settings.max_unbaggings)),
         (sync.sync, Semaphore(settings.max_syncs)),
     ]
@@ -64,6 +65,11 @@ def _worked_on(context: Context, items: list[LedgerObject]) -> Iterator[tuple[Le
         ways = {pool.submit(_way, context, item, steps): item for item in items}
         for way in as_completed(ways):
             yield ways[way], way.result()
+
+
+def _fetched(context: Context, object_id: int) -> Outcome:
+    way = context.ledger.object(object_id).way
+    return run_stage(context, TAKE_IN if way is Way.FOLDER else DOWNLOAD, object_id)
 
 
 def _staged(stage: Stage, context: Context, object_id: int) -> Outcome:

@@ -11,8 +11,8 @@ import shutil
 from functools import partial
 
 from glacier_sync.errors import PermanentError, TransientError
-from glacier_sync.ledger import LedgerObject, Phase
-from glacier_sync.pipeline import work_sync, working
+from glacier_sync.ledger import LedgerObject, Phase, Way
+from glacier_sync.pipeline import watched, work_sync, working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Done, Outcome
 from glacier_sync.pipeline.stage import Stage, run_stage
@@ -91,6 +91,8 @@ def _judge(context: Context, item: LedgerObject, *, last_line: str) -> Done:
     message = f"synced and compared with the bag: {', '.join(work.rid for work in works)}"
     context.ledger.advance(item.id, context.run, Phase.SYNCED, message)
     working.remove(context.settings, item)
+    if item.way is Way.FOLDER:
+        watched.leave(item)
     return Done(f"{item.key} is synced")
 
 

@@ -1,4 +1,4 @@
-"""What each task of ``sqs_scheduled_dag`` calls; the DAG file only wires them.
+"""What each task of the DAGs calls; the DAG files only wire them.
 
 Airflow reads the DAG file every few seconds and so imports this module: what only
 a running task needs is imported by the task.
@@ -8,17 +8,36 @@ from __future__ import annotations
 
 from typing import Any
 
+from glacier_sync.errors import one_line
+from glacier_sync.ledger import Way
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Outcome
 
 
 def get_restored_object_messages(context: Context) -> tuple[list[dict[str, Any]], list[str]]:
     """Return what this run has claimed, an entry for each object, and the problems of queues in words."""
+    return _taken(context, Way.QUEUE)
+
+
+def get_watched_files(context: Context) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what this run has claimed from the watched folder, and its problems in words."""
+    return _taken(context, Way.FOLDER)
+
+
+def _taken(context: Context, way: Way) -> tuple[list[dict[str, Any]], list[str]]:
     from glacier_sync.pipeline.intake import take
 
-    taken = take(context)
-    claims = [{"object": item.id, "name": item.key.rpartition("/")[2]} for item in taken.objects]
+    taken = take(context, [way])
+    claims = [{"object": item.id, "name": one_line(item.key.rpartition("/")[2])} for item in taken.objects]
     return claims, [str(problem) for problem in taken.problems]
+
+
+def take_in_files(context: Context, object_id: int) -> Outcome:
+    """See to it that a file of the watched folder can be unbagged."""
+    from glacier_sync.pipeline.stage import run_stage
+    from glacier_sync.pipeline.watched import TAKE_IN
+
+    return run_stage(context, TAKE_IN, object_id)
 
 
 def download_from_messages(context: Context, object_id: int) -> Outcome:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from glacier_sync.errors import ConfigurationError, TransientError
-from glacier_sync.ledger import Ledger, LedgerObject, Phase, UnknownObjectError
+from glacier_sync.ledger import Ledger, LedgerObject, Phase, UnknownObjectError, Way
 from glacier_sync.settings import Settings
 from glacier_sync.works import rid_of
 
@@ -27,10 +27,12 @@ class NoSpaceError(TransientError):
 
 
 def zip_path(settings: Settings, item: LedgerObject) -> Path:
-    """Return where an object's zip is downloaded to.
+    """Return where an object's zip is: downloaded, or in the watched folder.
 
     Raises InvalidRidError if the key has no RID.
     """
+    if item.way is Way.FOLDER:
+        return Path(item.bucket) / item.key
     return settings.download_dir / _folder_name(item) / f"{rid_of(item.key)}.bag.zip"
 
 
@@ -71,14 +73,14 @@ def require_space(settings: Settings, item: LedgerObject, size: int) -> None:
     The contents of a bag of images are about as large as its zip; ``unbag``
     checks the exact sum again before it writes. Raises NoSpaceError with the sum.
     """
-    already = sum(path.stat().st_blocks * 512 for path in (settings.download_dir / _folder_name(item)).glob("*.zip*"))
+    already = size if item.way is Way.FOLDER else _downloaded(settings, item)
     promised = _promised(settings, _folder_name(item))
     needed = max(2 * size - already, 0) + promised + settings.keep_free_mib * MIB
     free = shutil.disk_usage(settings.data_dir).free
     if free < needed:
         raise NoSpaceError(
-            f"{item.key} needs {_gib(2 * size)} for its zip and contents, {_gib(promised)} are promised to others and "
-            f"{settings.keep_free_mib} MiB stay free, but {settings.data_dir} has {_gib(free)}: "
+            f"{item.key} needs {_gib(2 * size - already)} for its zip and contents, {_gib(promised)} are promised "
+            f"to others and {settings.keep_free_mib} MiB stay free, but {settings.data_dir} has {_gib(free)}: "
             "it is tried again later; make room if it stays so"
         )
 
@@ -114,6 +116,11 @@ def _object_ids(settings: Settings) -> Iterator[int]:
 def _folder_name(item: LedgerObject) -> str:
     identity = "\0".join([item.bucket, item.key, item.version_id or "", item.etag])
     return f"{item.id}-{hashlib.sha256(identity.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+
+
+def _downloaded(settings: Settings, item: LedgerObject) -> int:
+    """Bytes of an object's zip that are on the disk already."""
+    return sum(path.stat().st_blocks * 512 for path in (settings.download_dir / _folder_name(item)).glob("*.zip*"))
 
 
 def _promised(settings: Settings, own_name: str) -> int:

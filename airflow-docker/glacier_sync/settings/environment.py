@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "America/New_York"
     db_config: str = ""
 
+    watched_dir: _Folder | None = None
+    settle_seconds: float = Field(60, gt=0)
+
     max_objects_per_run: int = Field(10, ge=1)
     sqs_wait_seconds: int = Field(20, ge=0, le=20)
     workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, le=64)

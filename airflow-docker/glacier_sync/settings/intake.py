@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from glacier_sync.errors import ConfigurationError
 
+# What stands in the place of a queue's name for what comes from the watched folder.
+WATCHED_FOLDER = "watched folder"
+
 DEFAULT_EVENTS = ("ObjectRestore:Completed", "ObjectCreated:*")
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -62,6 +65,10 @@ def load_intake(path: Path) -> tuple[IntakeQueue, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigurationError(f"{path}: the name {twice[0]!r} stands for two queues; give each queue its own")
+    if WATCHED_FOLDER in names:
+        raise ConfigurationError(
+            f"{path}: the name {WATCHED_FOLDER!r} stands for what comes from no queue; give the queue another"
+        )
     return tuple(
         IntakeQueue(
             name=entry.name,

@@ -28,7 +28,7 @@ def test_a_download_that_is_not_on_this_disk(place: Installation, bag: Bagger) -
     shutil.rmtree(place.settings.download_dir)
     outcome = pipeline.debag_downloads(place.context(), number)
     assert isinstance(outcome, RetryLater)
-    assert "the next run downloads it again" in outcome.reason
+    assert "the next run fetches it again" in outcome.reason
     place.run()
     assert place.ledger.object(number).phase == "synced"
 

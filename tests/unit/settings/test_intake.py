@@ -53,6 +53,7 @@ def test_the_files_that_are_shipped_are_valid(name: str) -> None:
         (GOOD.replace("name: nlm", "name: 7"), "'queues.0.name': Input should be a valid string, found 7"),
         (GOOD.replace("[glacier.staging.nlm.bdrc.org]", "[]"), "'queues.0.buckets'"),
         (GOOD + GOOD.replace("queues:\n", "").lstrip("\n"), "the name 'nlm' stands for two queues"),
+        (GOOD.replace("name: nlm", "name: watched folder"), "'watched folder' stands for what comes from no queue"),
     ],
 )
 def test_a_mistake_is_told_with_file_and_key(tmp_path: Path, content: str, told: str) -> None:

@@ -1,0 +1,348 @@
+"""The watched folder: its zips take the same way as restored ones, and none is lost."""
+
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.support.pipeline import Bag, Bagger, Installation, add_page, is_archived, kill, start_run
+
+from glacier_sync import pipeline
+from glacier_sync.errors import ConfigurationError
+from glacier_sync.ledger import LedgerObject, Phase, Run, Way
+from glacier_sync.pipeline import Done, Failed, RetryLater, sync
+from glacier_sync.pipeline.intake import take
+from glacier_sync.settings import WATCHED_FOLDER, load_settings
+
+SETTLE = 0.05
+RANDOM_KILLS = 4
+RUN = Run.of_dag_run("down_scheduled", "one")
+
+
+@pytest.fixture
+def place(place: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """A site that has a watched folder, and no queue that anything comes from."""
+    (place.home / "watched").mkdir()
+    monkeypatch.setenv("GLACIER_SYNC_WATCHED_DIR", str(place.home / "watched"))
+    monkeypatch.setenv("GLACIER_SYNC_SETTLE_SECONDS", str(SETTLE))
+    return replace(place, settings=load_settings())
+
+
+def watched_dir(place: Installation) -> Path:
+    assert place.settings.watched_dir
+    return place.settings.watched_dir
+
+
+def put(place: Installation, made: Bag, name: str | None = None) -> Path:
+    """Put a bag into the watched folder, as ``cp`` does, and wait until it is settled."""
+    path = watched_dir(place) / (name or made.zip_path.name)
+    shutil.copyfile(made.zip_path, path)
+    time.sleep(SETTLE)
+    return path
+
+
+def claimed(place: Installation) -> list[LedgerObject]:
+    return list(take(place.context(RUN), [Way.FOLDER]).objects)
+
+
+def debagged(place: Installation) -> LedgerObject:
+    """Claim the one file that is there, and bring it as far as its sync."""
+    (item,) = claimed(place)
+    for stage in (pipeline.take_in_files, pipeline.debag_downloads):
+        outcome = stage(place.context(RUN), item.id)
+        assert isinstance(outcome, Done), outcome
+    return item
+
+
+def rejections(place: Installation) -> list[str]:
+    return [event.message for event in place.ledger.events() if event.kind == "message_rejected"]
+
+
+def test_a_zip_becomes_an_archived_work_and_leaves_the_folder(place: Installation, bag: Bagger) -> None:
+    made = bag("W1TEST01", "W1TEST02")
+    path = put(place, made)
+    tally = place.run()
+    assert [type(outcome) for outcome in tally.outcomes.values()] == [Done]
+    assert all(is_archived(place, work) for work in made.works)
+    assert not path.exists()
+    assert place.working_data() == []
+    assert place.kinds(1) == [
+        "restored",
+        "claimed",
+        "downloaded",
+        "works_found",
+        "debagged",
+        *["work_updated"] * 2,
+        "note",
+        *["work_updated"] * 2,
+        "synced",
+    ]
+    (item,) = place.ledger.objects()
+    assert (item.queue, item.bucket, item.key) == (WATCHED_FOLDER, str(path.parent), path.name)
+
+
+def test_a_file_that_is_still_being_written_is_not_taken(place: Installation, bag: Bagger) -> None:
+    path = put(place, bag("W1TEST01"))
+    with path.open("ab") as file:
+        file.write(b"more")
+    assert claimed(place) == []
+    assert path.exists()
+
+
+def test_a_half_copied_file_is_waited_for_and_taken_when_it_is_whole(place: Installation, bag: Bagger) -> None:
+    made = bag("W1TEST01")
+    path = put(place, made)
+    content = path.read_bytes()
+    path.write_bytes(content[:1000])
+    time.sleep(SETTLE)
+    assert claimed(place) == []
+    path.write_bytes(content)
+    time.sleep(SETTLE)
+    place.run()
+    assert is_archived(place, made.works[0])
+    assert [item.phase for item in place.ledger.objects()] == [Phase.SYNCED]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 half of a zip"], ids=["empty", "half-copied"])
+def test_a_file_that_stays_half_copied_fails_and_stays_where_it_is(place: Installation, content: bytes) -> None:
+    path = watched_dir(place) / "W1TEST01.bag.zip"
+    path.write_bytes(content)
+    time.sleep(10 * SETTLE)
+    (outcome,) = place.run().outcomes.values()
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith("W1TEST01.bag.zip isn't a valid bag: ")
+    assert f"replace the bag by a whole one and put that into {path.parent}" in outcome.reason
+    assert path.read_bytes() == content
+    assert place.run().outcomes == {}, "it isn't taken again as long as nothing is done to it"
+
+
+def test_a_whole_one_in_the_place_of_one_that_failed_is_taken(place: Installation, bag: Bagger) -> None:
+    made = bag("W1TEST01")
+    path = watched_dir(place) / made.zip_path.name
+    path.write_bytes(b"no zip")
+    time.sleep(10 * SETTLE)
+    place.run()
+    put(place, made)
+    place.run()
+    assert [item.phase for item in place.ledger.objects()] == [Phase.FAILED, Phase.SYNCED]
+    assert is_archived(place, made.works[0])
+    assert not path.exists()
+
+
+def test_the_same_file_again_is_taken_again_and_found_equal(place: Installation, bag: Bagger) -> None:
+    made = bag("W1TEST01")
+    for _ in range(2):
+        path = put(place, made)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        time.sleep(SETTLE)
+        place.run()
+        assert not path.exists()
+    assert [item.phase for item in place.ledger.objects()] == [Phase.SYNCED, Phase.SYNCED]
+    notes = [event.details for event in place.ledger.events(2) if event.kind == "note"]
+    assert notes[-1]["standing in the archive"] == {"W1TEST01": "equal"}
+
+
+def test_the_same_work_under_two_names_is_never_in_two_hands(place: Installation, bag: Bagger) -> None:
+    made = bag("W1TEST01")
+    put(place, made, "W1TEST01.bag.zip")
+    put(place, made, "W1TEST01.again.bag.zip")
+    assert [item.key for item in claimed(place)] == ["W1TEST01.bag.zip"]
+    for item in place.ledger.objects():
+        place.ledger.release(item.id, RUN, "given back")
+    place.run()
+    assert [item.phase for item in place.ledger.objects()] == [Phase.SYNCED, Phase.SYNCED]
+    assert list(watched_dir(place).iterdir()) == []
+
+
+def test_a_different_work_is_refused_and_its_file_kept(place: Installation, bag: Bagger) -> None:
+    place.synced(bag("W1TEST01"))
+    path = put(place, bag("W1TEST01", change=add_page))
+    (outcome,) = place.run().outcomes.values()
+    assert isinstance(outcome, Failed)
+    assert "the archive has a different copy" in outcome.reason
+    assert path.exists()
+
+
+def test_what_does_not_belong_there_is_recorded_once_and_left_alone(place: Installation) -> None:
+    stray = watched_dir(place) / "Thumbs\n.db"
+    stray.write_bytes(b"x")
+    os.mkfifo(watched_dir(place) / "W1.bag.zip")
+    time.sleep(SETTLE)
+    for _ in range(2):
+        assert claimed(place) == []
+    told = rejections(place)
+    assert len(told) == 2
+    assert any("isn't called *.bag.zip or *.zip" in reason for reason in told)
+    assert any("is a named pipe" in reason for reason in told)
+    assert all(reason.isprintable() for reason in told)
+    assert stray.read_bytes() == b"x"
+
+
+def test_a_name_that_is_not_utf_8_reaches_the_archive_of_its_bag(place: Installation, bag: Bagger) -> None:
+    made = bag("W1TEST01")
+    path = put(place, made, os.fsdecode(b"W1TEST01.\xff\n.bag.zip"))
+    claims, problems = pipeline.get_watched_files(place.context(RUN))
+    assert (problems, [claim["name"] for claim in claims]) == ([], [r"W1TEST01.\udcff\n.bag.zip"])
+    place.ledger.release(claims[0]["object"], RUN, "given back")
+    place.run()
+    assert is_archived(place, made.works[0])
+    assert not path.exists()
+
+
+def test_each_way_claims_what_came_in_by_it(place: Installation, bag: Bagger) -> None:
+    put(place, bag("W1TEST01"))
+    place.restored(bag("W1TEST02"))
+    other = Run.of_dag_run("sqs_scheduled_dag", "one")
+    queued, problems = pipeline.get_restored_object_messages(place.context(other))
+    files, more = pipeline.get_watched_files(place.context(RUN))
+    assert [claim["name"] for claim in queued] == ["W1TEST02.bag.zip"]
+    assert [claim["name"] for claim in files] == ["W1TEST01.bag.zip"]
+    assert problems == more == []
+
+
+def test_a_folder_that_is_away_is_a_problem_of_its_own(place: Installation, bag: Bagger) -> None:
+    watched_dir(place).rmdir()
+    place.restored(bag("W1TEST02"))
+    tally = place.run()
+    assert [type(outcome) for outcome in tally.outcomes.values()] == [Done]
+    (problem,) = tally.problems
+    assert isinstance(problem, ConfigurationError)
+    assert "watched can't be read" in problem.message
+
+
+# --- what happens to a file meanwhile ---------------------------------------------
+
+
+def test_a_file_that_is_gone_is_looked_for_again_before_it_fails(place: Installation, bag: Bagger) -> None:
+    path = put(place, bag("W1TEST01"))
+    (item,) = claimed(place)
+    kept = path.rename(place.home / "elsewhere")
+    outcome = pipeline.take_in_files(place.context(RUN), item.id)
+    assert isinstance(outcome, RetryLater)
+    assert "isn't there any more" in outcome.reason
+    for _ in range(2):
+        outcome = pipeline.take_in_files(place.context(RUN), item.id)
+    assert isinstance(outcome, Failed)
+    kept.rename(path)
+    time.sleep(SETTLE)
+    place.run()
+    assert [found.phase for found in place.ledger.objects()] == [Phase.FAILED, Phase.SYNCED]
+
+
+def test_a_file_that_was_replaced_fails_and_its_successor_is_taken(place: Installation, bag: Bagger) -> None:
+    path = put(place, bag("W1TEST01"))
+    (item,) = claimed(place)
+    successor = bag("W1TEST01", change=add_page)
+    put(place, successor)
+    outcome = pipeline.take_in_files(place.context(RUN), item.id)
+    assert isinstance(outcome, Failed)
+    assert "was changed or replaced before it was taken in" in outcome.reason
+    place.run()
+    assert is_archived(place, successor.works[0])
+    assert not path.exists()
+
+
+def test_a_file_that_is_replaced_while_it_is_unbagged_is_not_judged(place: Installation, bag: Bagger) -> None:
+    path = put(place, bag("W1TEST01"))
+    (item,) = claimed(place)
+    assert isinstance(pipeline.take_in_files(place.context(RUN), item.id), Done)
+    context = replace(
+        place.context(RUN), progress=lambda _stage, _number: lambda _done, _all: write(path, b"the next one")
+    )
+    outcome = pipeline.debag_downloads(context, item.id)
+    assert isinstance(outcome, Failed)
+    assert "was changed or replaced" in outcome.reason
+    assert path.read_bytes() == b"the next one"
+    assert place.working_data() == []
+
+
+def write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def test_a_file_that_is_put_there_meanwhile_is_not_removed_with_its_predecessor(
+    place: Installation, bag: Bagger
+) -> None:
+    made = bag("W1TEST01")
+    put(place, made)
+    item = debagged(place)
+    path = put(place, made)
+    assert isinstance(sync.sync(place.context(RUN), item.id), Done)
+    assert path.exists()
+    place.run()
+    assert not path.exists()
+    assert [found.phase for found in place.ledger.objects()] == [Phase.SYNCED, Phase.SYNCED]
+
+
+def test_changed_permissions_do_not_make_another_file_of_it(place: Installation, bag: Bagger) -> None:
+    path = put(place, bag("W1TEST01"))
+    assert len(claimed(place)) == 1
+    path.chmod(0o600)
+    time.sleep(SETTLE)
+    assert len(claimed(place)) == 1
+    assert len(place.ledger.objects()) == 1
+
+
+def test_too_little_space_for_its_contents(place: Installation, bag: Bagger) -> None:
+    path = put(place, bag("W1TEST01"))
+    (item,) = claimed(place)
+    outcome = pipeline.take_in_files(place.context(RUN, keep_free_mib=2**40), item.id)
+    assert isinstance(outcome, RetryLater)
+    assert "make room" in outcome.reason
+    assert path.exists()
+
+
+# --- kills ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("done", range(5))
+def test_a_run_that_ends_between_two_steps_is_finished_by_the_next(place: Installation, bag: Bagger, done: int) -> None:
+    made = bag("W1TEST01")
+    path = put(place, made)
+    steps: list[Callable[[], object]] = [
+        lambda: take(place.context(RUN), [Way.FOLDER]),
+        lambda: pipeline.take_in_files(place.context(RUN), 1),
+        lambda: pipeline.debag_downloads(place.context(RUN), 1),
+        lambda: pipeline.plan_sync(place.context(RUN), 1),
+    ]
+    for step in steps[:done]:
+        step()
+    for item in place.ledger.objects():
+        place.ledger.release(item.id, RUN, "its lease has run out")
+    place.run()
+    assert_done_once(place, made, path)
+
+
+def test_a_kill_before_the_file_is_removed(place: Installation, bag: Bagger) -> None:
+    path = put(place, bag("W1TEST01"))
+    item = debagged(place)
+    place.ledger.advance(item.id, RUN, Phase.SYNCED, "and then the process was killed")
+    assert place.run().outcomes == {}
+    assert not path.exists()
+    assert place.working_data() == []
+
+
+def test_killed_at_any_moment(place: Installation, bag: Bagger) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    dice = random.Random(seed)
+    made = bag("W1TEST01", "W1TEST02")
+    path = put(place, made)
+    for _ in range(RANDOM_KILLS):
+        process = start_run()
+        process.join(dice.uniform(0, 2))
+        kill(process, with_children=True)
+    place.run()
+    assert_done_once(place, made, path)
+
+
+def assert_done_once(place: Installation, made: Bag, path: Path) -> None:
+    assert all(is_archived(place, work) for work in made.works)
+    assert not path.exists()
+    assert place.working_data() == []
+    (item,) = place.ledger.objects()
+    assert place.kinds(item.id).count("synced") == 1
