@@ -1,6 +1,15 @@
 """What holds for all tests."""
 
 import signal
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the faults, which are read before their own folder is."""
+    parser.addoption("--faults-seed", type=int, help="repeat the random choices of an earlier session's faults")
+    parser.addoption("--faults-table", type=Path, help="write the table of faults to this file, as Markdown")
 
 
 def pytest_configure() -> None:

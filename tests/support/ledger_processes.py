@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,20 +11,17 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import text
 from tests.support.ledger import LEASE, announced, dag_run, work_key
+from tests.support.processes import PROCESSES
 
 from glacier_sync.ledger import Ledger, Run
 from glacier_sync.ledger.database import Database
 from glacier_sync.settings import Settings
 
-# Each process begins without the test's connections, but needn't import all anew.
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload([__name__])
-
 
 def start(work: Callable[..., None], *arguments: object) -> tuple[Any, Connection]:
     """Start a process that does the work; its results come through the connection."""
-    here, there = _PROCESSES.Pipe()
-    process = _PROCESSES.Process(target=work, args=(there, *arguments), daemon=True)
+    here, there = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=work, args=(there, *arguments), daemon=True)
     process.start()
     there.close()
     return process, here
@@ -33,7 +29,7 @@ def start(work: Callable[..., None], *arguments: object) -> tuple[Any, Connectio
 
 def together(count: int, work: Callable[..., None], *arguments: object) -> list[Any]:
     """Let several processes do the work at the same moment; return what each sent."""
-    barrier = _PROCESSES.Barrier(count)
+    barrier = PROCESSES.Barrier(count)
     started = [start(work, number, barrier, *arguments) for number in range(count)]
     results = [connection.recv() for _, connection in started]
     for process, _ in started:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ import yaml
 from moto.sqs.models import sqs_backends
 from tests.support.aws import REGION, Site
 from tests.support.images import draw_work
+from tests.support.processes import PROCESSES
 
 from glacier_sync import bags, pipeline
 from glacier_sync.ledger import Ledger, LedgerObject, Run
@@ -34,8 +34,6 @@ STAMP = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EXPIRY = "2026-03-09T00:00:00.000Z"
 
 _ACCOUNT = "123456789012"
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.support.ledger_processes", __name__])
 
 _names = itertools.count(1)
 
@@ -283,7 +281,7 @@ def is_archived(place: Installation, work: Path) -> bool:
 
 def start_run() -> Any:
     """Start a process that does what ``glacier-sync run`` does; it leads a group of its own."""
-    process = _PROCESSES.Process(target=_run_in_process, args=(dict(os.environ),), daemon=True)
+    process = PROCESSES.Process(target=run_in_group, args=(dict(os.environ),), daemon=True)
     process.start()
     return process
 
@@ -303,7 +301,8 @@ def end_children(process: Any) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _run_in_process(environment: Mapping[str, str]) -> None:
+def run_in_group(environment: Mapping[str, str]) -> None:
+    """Do what ``glacier-sync run`` does, in this process, as the leader of a new group."""
     os.setsid()
     os.environ.clear()
     os.environ.update(environment)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import random
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.faults import kinds
+from tests.faults.invariants import Findings
+from tests.faults.scene import Scenes
+from tests.support import aws as support
+from tests.support.aws import Site
+from tests.support.pipeline import Bagger
+
+from glacier_sync.ledger import Ledger
+
+emulator = support.emulator
+emulator_client = support.emulator_client
+aws = support.aws
+
+Note = Callable[[str, Findings, int], None]
+
+_MEMORY = Path("/dev/shm")
+_SEED = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    seed = config.getoption("--faults-seed")
+    config.stash[_SEED] = secrets.randbelow(2**32) if seed is None else seed
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was injected and what it came to."""
+    ended = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, [])]
+    rows = kinds.table(ended)
+    if not any(row.times for row in rows.values()):
+        return
+    printed = kinds.as_markdown(rows)
+    terminalreporter.section(f"faults, --faults-seed {config.stash[_SEED]}")
+    terminalreporter.write(printed)
+    if path := config.getoption("--faults-table"):
+        path.write_text(printed, encoding="utf-8")
+
+
+@pytest.fixture
+def dice(request: pytest.FixtureRequest) -> random.Random:
+    """Random choices of a test's own, which the session's seed repeats."""
+    return random.Random(f"{request.config.stash[_SEED]} {request.node.name}")
+
+
+@pytest.fixture
+def note(record_property: Callable[[str, object], None]) -> Note:
+    """Notes for the table what a test has injected, what it came to, and how many times."""
+
+    def noted(kind: str, findings: Findings, times: int = 1) -> None:
+        assert kind in kinds.KINDS
+        record_property(kinds.PROPERTY, (kind, findings, times))
+
+    return noted
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder for all cases, in memory where that is possible: thousands of them sync their files to the disk."""
+    made = Path(tempfile.mkdtemp(prefix="glacier-sync-faults-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="session")
+def bag(folder: Path) -> Bagger:
+    """Makes bags of works."""
+    return Bagger(folder / "bags")
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(folder: Path) -> Path:
+    """A ledger with its tables, to be copied."""
+    path = folder / "ledger.sqlite"
+    with Ledger(f"sqlite:///{path}", lease=timedelta(minutes=1)) as ledger:
+        ledger.migrate()
+    return path
+
+
+@pytest.fixture
+def scenes(aws: Site, folder: Path, empty_ledger: Path) -> Scenes:
+    """Makes sites with a queue, a ledger and an empty archive; they share a bucket."""
+    return Scenes(aws, folder, empty_ledger)

@@ -1,0 +1,78 @@
+"""Counts the boundaries of a process's work, and kills at a chosen one.
+
+A boundary is the instant before a call that changes something outside of the
+process or waits for an answer: a statement and a commit of the ledger, a request to
+Amazon, a file made, written, renamed or removed, a program started. What the process
+does is its own code, unchanged: Python tells a profiler of each call. All processes
+of a run write to one trace, so that its n-th line is the run's n-th boundary.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+TRACE = "FAULTS_TRACE"  # the file of the boundaries, each a line of RECORD bytes
+AT = "FAULTS_AT"  # the number of the one at which is killed; empty: none
+HOW = "FAULTS_HOW"  # who is killed: "run", "group" or "helper"
+RUN = "FAULTS_RUN"  # the run's process, which leads its group
+RECORD = 96
+
+_CALLS = frozenset(
+    {
+        "open", "write", "pwrite", "sendfile", "copy_file_range", "ftruncate", "posix_fallocate", "fsync",
+        "rename", "replace", "link", "symlink", "mkdir", "rmdir", "remove", "unlink", "utime", "chmod", "flock",
+        "BufferedWriter.write", "TextIOWrapper.write", "socket.sendall", "socket.recv_into", "fork_exec",
+        "Cursor.execute", "Connection.commit", "cursor.execute", "connection.commit",
+    }
+)  # fmt: skip
+
+
+def install() -> None:
+    """Begin to count in this process, if the environment asks for it."""
+    trace = os.environ.get(TRACE)
+    if trace:
+        counter = _Counter(trace)
+        threading.setprofile(counter)
+        sys.setprofile(counter)
+
+
+class _Counter:
+    def __init__(self, trace: str) -> None:
+        self._descriptor = os.open(trace, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._at = int(os.environ.get(AT) or sys.maxsize)
+        self._killed = f"{trace}.killed"
+
+    def __call__(self, frame: FrameType, event: str, call: Any) -> None:
+        if event != "c_call" or call.__qualname__ not in _CALLS or call.__module__ == "io":
+            return
+        name = f"{_place(frame)} {call.__qualname__}"[: RECORD - 1]
+        os.write(self._descriptor, f"{name:{RECORD - 1}}\n".encode("ascii", "replace"))
+        # Behind an append, the offset is that of this record's end.
+        if os.lseek(self._descriptor, 0, os.SEEK_CUR) // RECORD >= self._at:
+            self._kill()
+
+    def _kill(self) -> None:
+        try:
+            os.mkdir(self._killed)  # noqa: PTH102 - a profiler keeps to what is quick
+        except FileExistsError:
+            return
+        run = int(os.environ[RUN])
+        if os.environ[HOW] == "group":
+            os.killpg(run, signal.SIGKILL)
+        else:
+            os.kill(run if os.environ[HOW] == "run" else os.getpid(), signal.SIGKILL)
+
+
+def _place(frame: FrameType | None) -> str:
+    """Return where in our code a call is made, or on behalf of which library."""
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith("glacier_sync"):
+            return f"{module.removeprefix('glacier_sync.')}:{frame.f_code.co_name}"
+        frame = frame.f_back
+    return "python"
