@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glacier_sync.bags.defects import Defect, InvalidBagError, MissingElement
-from glacier_sync.bags.digests import hashers
 from glacier_sync.bags.disk import sync_filesystem
 from glacier_sync.bags.errors import PathError, UnreadableError, is_folder, unreadable
 from glacier_sync.bags.folders import FileReader, Tree, list_tree
@@ -23,6 +22,7 @@ from glacier_sync.bags.tagfiles import (
     parse_declaration,
     parse_manifest,
 )
+from glacier_sync.hashing.digests import hashers
 
 _SHOWN_NAMES = 3
 

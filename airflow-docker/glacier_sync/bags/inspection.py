@@ -28,7 +28,6 @@ from glacier_sync.bags.defects import (
     UnlistedFile,
     WrongOxum,
 )
-from glacier_sync.bags.digests import WEAK
 from glacier_sync.bags.matching import Matches, find_works, match
 from glacier_sync.bags.portability import odd_names, similar_names
 from glacier_sync.bags.sources import Bag, DamagedFileError, Source
@@ -45,6 +44,7 @@ from glacier_sync.bags.tagfiles import (
     parse_manifest,
     parse_oxum,
 )
+from glacier_sync.hashing.digests import WEAK
 
 _LARGEST_TAG_FILE = 256 << 20
 

@@ -11,12 +11,12 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
-from glacier_sync.bags.digests import SUPPORTED, hashers, normalised
 from glacier_sync.bags.errors import PathError, unreadable, writing
 from glacier_sync.bags.folders import FileReader, list_tree
 from glacier_sync.bags.names import encode_path, shown
 from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX
 from glacier_sync.errors import ConfigurationError
+from glacier_sync.hashing.digests import SUPPORTED, hashers, normalised
 from glacier_sync.works import BAG_SUFFIX, is_work, rid_of
 
 _UTF8 = 0x800

@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 
 from glacier_sync.bags.defects import Defect, InvalidDeclaration, InvalidTagFile, UnsupportedAlgorithm
-from glacier_sync.bags.digests import HEX_DIGITS, SUPPORTED, normalised
 from glacier_sync.bags.names import has_raw_percent, readings, shown, unsafe
+from glacier_sync.hashing.digests import HEX_DIGITS, SUPPORTED, normalised
 
 DECLARATION = "bagit.txt"
 FETCH = "fetch.txt"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from glacier_sync.bags.bag_warnings import BagWarning, require_kinds
 from glacier_sync.bags.defects import ChecksumMismatch, Defect
-from glacier_sync.bags.digests import hashers
 from glacier_sync.bags.errors import PathError, mode_of
 from glacier_sync.bags.folders import FolderSource
 from glacier_sync.bags.inspection import Check, Inspection, inspect
@@ -18,6 +17,7 @@ from glacier_sync.bags.names import shown
 from glacier_sync.bags.pool import Progress, Tick, map_files
 from glacier_sync.bags.sources import DamagedFileError, Source
 from glacier_sync.bags.zips import ZipSource
+from glacier_sync.hashing.digests import hashers
 
 Write = Callable[[memoryview], None]
 Create = Callable[[str], AbstractContextManager[Write]]

@@ -2,8 +2,7 @@
 
 The central directory is read by the standard library. What the library leaves
 unchecked is checked here: names byte for byte, doubled names, links, gaps at
-either end, overlaps, and that each local header says what the central directory
-says. (APPNOTE.TXT, the .ZIP File Format Specification, §4.3 and §4.4.)
+either end and overlaps. (APPNOTE.TXT, the .ZIP File Format Specification, §4.3 and §4.4.)
 """
 
 from __future__ import annotations
@@ -12,10 +11,8 @@ import errno
 import os
 import stat
 import struct
-import threading
 import time
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +22,8 @@ from typing import Self
 from glacier_sync.bags.defects import DamagedZip, Defect, NotAZip, SameName, SpecialFile, UnsafeName, UnsupportedEntry
 from glacier_sync.bags.errors import unreadable
 from glacier_sync.bags.names import unsafe
-from glacier_sync.bags.sources import CHUNK, Contents, DamagedFileError, Listing, divide
+from glacier_sync.bags.sources import Contents, DamagedFileError, Listing, divide
+from glacier_sync.hashing.entries import DEFLATED, ENCRYPTED, STORED, DamagedEntryError, Entry, EntryReader
 
 _END = struct.Struct("<4s4H2LH")
 _END_SIGNATURE = b"PK\x05\x06"
@@ -33,13 +31,8 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _EXTRA = struct.Struct("<2H")
 _EXTENDED_TIME = 0x5455
-_ENCRYPTED = 0x1 | 0x40 | 0x2000
-_SIZES_FOLLOW = 0x8
 _UTF8 = 0x800
-_IN_ZIP64 = 0xFFFFFFFF
-_HEADER_GUESS = 64
-_SMALL = 256 * 1024
-_METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
+_METHODS = {STORED: "stored", DEFLATED: "deflated"}
 _OTHER_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ"}
 _MALFORMED = (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OverflowError, EOFError)
 
@@ -66,7 +59,6 @@ class ZipSource:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._buffers = threading.local()
         self._members: dict[str, _Member] = {}
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -103,57 +95,24 @@ class ZipSource:
 
     def chunks(self, name: str, *, checked: bool) -> Iterator[memoryview]:
         """Yield an entry's bytes, inflated; see ``Source.chunks``."""
+        try:
+            yield from EntryReader(self._fd).chunks(self.entry(name), checked=checked)
+        except DamagedEntryError as error:
+            raise DamagedFileError(DamagedZip(name, error.found, error.expected)) from error
+        except OSError as error:
+            raise unreadable(f"{self.path}: {name}", error) from error
+
+    def entry(self, name: str) -> Entry:
+        """Return where the zip holds a file."""
         member = self._members[name]
-        stored = member.method == zipfile.ZIP_STORED
-        found = self._raw(member) if stored else _inflated(member, self._raw(member))
-        if not checked:
-            yield from found
-            return
-        crc = 0
-        for chunk in found:
-            crc = zlib.crc32(chunk, crc)
-            yield chunk
-        if crc != member.crc:
-            raise _damaged(member, f"has the CRC-32 {crc:08x}", f"{member.crc:08x}, as the zip says")
+        return Entry(
+            member.raw_name, member.header, member.limit, member.method, member.compressed, member.size, member.crc
+        )
 
     def space_needed(self) -> int:
         """Return how many bytes of disk the files take, in blocks of 4 KiB, and their folders."""
         folders = {name.rpartition("/")[0] for name in self._members}
         return sum(-(-member.size // 4096) * 4096 for member in self._members.values()) + 4096 * len(folders)
-
-    def _raw(self, member: _Member) -> Iterator[memoryview]:
-        """Yield an entry's bytes as the zip has them."""
-        buffer = self._buffer()
-        whole = _LOCAL.size + len(member.raw_name) + _HEADER_GUESS
-        if member.compressed <= _SMALL:
-            whole += member.compressed
-        held = self._read(member, buffer[:whole], member.header)
-        start = _check_local_header(member, held)
-        end = start + member.compressed
-        if end > member.limit:
-            raise _damaged(member, "reaches into what follows it in the zip", "each for itself")
-        first = held[start - member.header : end - member.header]
-        if first:
-            yield first
-        position = max(start, member.header + len(held)) if first else start
-        while position < end:
-            chunk = self._read(member, buffer[: min(CHUNK, end - position)], position)
-            if not chunk:
-                raise _damaged(member, "ends early: the zip was cut off", "a whole zip")
-            yield chunk
-            position += len(chunk)
-
-    def _read(self, member: _Member, into: memoryview, offset: int) -> memoryview:
-        try:
-            return into[: os.preadv(self._fd, [into], offset)]
-        except OSError as error:
-            raise unreadable(f"{self.path}: {member.name}", error) from error
-
-    def _buffer(self) -> memoryview:
-        held: memoryview | None = getattr(self._buffers, "held", None)
-        if held is None:
-            held = self._buffers.held = memoryview(bytearray(CHUNK))
-        return held
 
     def _list(self) -> Listing:
         name = self.path.name
@@ -260,7 +219,7 @@ def _entry_defects(info: zipfile.ZipInfo, name: str, *, folder: bool) -> list[De
     if kind not in (0, stat.S_IFDIR if folder else stat.S_IFREG):
         what = "a symbolic link" if kind == stat.S_IFLNK else f"a special file (mode {kind:o})"
         defects.append(SpecialFile(name, f"is {what}", "files and folders only"))
-    if info.flag_bits & _ENCRYPTED:
+    if info.flag_bits & ENCRYPTED:
         defects.append(UnsupportedEntry(name, "is encrypted", "a zip without a password"))
     if info.compress_type not in _METHODS:
         method = _OTHER_METHODS.get(info.compress_type, str(info.compress_type))
@@ -268,7 +227,7 @@ def _entry_defects(info: zipfile.ZipInfo, name: str, *, folder: bool) -> list[De
         defects.append(UnsupportedEntry(name, found, " or ".join(_METHODS.values())))
     if folder and info.file_size:
         defects.append(DamagedZip(name, f"is a folder with {info.file_size} bytes", "none"))
-    if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
+    if info.compress_type == STORED and info.compress_size != info.file_size:
         found = f"is stored with {info.compress_size} bytes"
         defects.append(DamagedZip(name, found, f"the {info.file_size} it is said to have"))
     return defects
@@ -284,53 +243,3 @@ def _files_as_folders(contents: Contents) -> list[Defect]:
     both = sorted(contents.files.keys() & parents)
     contents.refused.update(both)
     return [SameName(name, "is a file and a folder", "one of them") for name in both]
-
-
-def _check_local_header(member: _Member, held: memoryview) -> int:
-    """Return where an entry's bytes begin; raises DamagedFileError if its header contradicts the directory."""
-    name_end = _LOCAL.size + len(member.raw_name)
-    if len(held) < name_end or held[:4] != _LOCAL_SIGNATURE:
-        raise _damaged(member, "isn't where the central directory says", "its local header")
-    _, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack_from(held)
-    if name_length != len(member.raw_name) or held[_LOCAL.size : name_end] != member.raw_name:
-        raise _damaged(member, "has another name in its local header than in the central directory", "the same")
-    if method != member.method or flags & _ENCRYPTED:
-        found = "is compressed or encrypted otherwise by its local header than by the central directory"
-        raise _damaged(member, found, "the same")
-    if not flags & _SIZES_FOLLOW:
-        known = (crc == member.crc, compressed in (member.compressed, _IN_ZIP64), size in (member.size, _IN_ZIP64))
-        if not all(known):
-            found = "has other sizes or another CRC-32 in its local header than in the central directory"
-            raise _damaged(member, found, "the same")
-    return member.header + name_end + int(extra_length)
-
-
-def _inflated(member: _Member, raw: Iterator[memoryview]) -> Iterator[memoryview]:
-    """Inflate by chunks, and never beyond the size that the entry declares."""
-    engine = zlib.decompressobj(-zlib.MAX_WBITS)
-    total = 0
-    try:
-        for chunk in raw:
-            data: bytes | memoryview = chunk
-            while True:
-                out = engine.decompress(data, CHUNK)
-                total += len(out)
-                if total > member.size:
-                    raise _damaged(member, "inflates to more", f"the {member.size} bytes it declares")
-                if out:
-                    yield memoryview(out)
-                data = engine.unconsumed_tail
-                if engine.eof or (not data and len(out) < CHUNK):
-                    break
-            if engine.unused_data:
-                break
-    except zlib.error as error:
-        raise _damaged(member, f"can't be inflated ({error})", "a whole deflate stream") from error
-    if engine.unused_data:
-        raise _damaged(member, "has bytes behind its compressed ones", "none")
-    if not engine.eof or total != member.size:
-        raise _damaged(member, f"inflates to {total} bytes", f"the {member.size} it declares")
-
-
-def _damaged(member: _Member, found: str, expected: str) -> DamagedFileError:
-    return DamagedFileError(DamagedZip(member.name, found, expected))

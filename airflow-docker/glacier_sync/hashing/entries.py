@@ -1,0 +1,163 @@
+"""Entries of zips, read in place, and held against what the central directory says of them.
+
+(APPNOTE.TXT, the .ZIP File Format Specification, §4.3 and §4.4.)
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from glacier_sync.hashing.memory import ReadAhead
+
+BLOCK = 256 * 1024
+"""How many bytes are held at once: they stay in a core's own cache from reading to writing."""
+
+STORED = 0
+DEFLATED = 8
+ENCRYPTED = 0x1 | 0x40 | 0x2000
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+_SIGNATURE = b"PK\x03\x04"
+_SIZES_FOLLOW = 0x8
+_IN_ZIP64 = 0xFFFFFFFF
+
+
+class Entry(NamedTuple):
+    """Where a zip holds a file, as its central directory says; sizes and offsets in bytes.
+
+    ``limit`` is where the next entry, or the central directory, begins.
+    """
+
+    name: bytes
+    header: int
+    limit: int
+    method: int
+    compressed: int
+    size: int
+    crc: int
+
+
+def entry_end(entry: Entry) -> int:
+    """Return where an entry ends at the earliest: its local header may have more in it than its name."""
+    return entry.header + _LOCAL.size + len(entry.name) + entry.compressed
+
+
+class DamagedEntryError(Exception):
+    """Raised while an entry is read whose parts contradict each other."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(found, expected)
+        self.found = found
+        self.expected = expected
+
+
+class EntryReader:
+    """Reads entries of an open zip; neighbours that were announced at one go."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._buffer = memoryview(bytearray(BLOCK))
+        self._begin = self._end = 0
+        self._announced = 0
+        self._ahead: ReadAhead | None = None
+
+    def announce(self, entries: Sequence[Entry], ahead: ReadAhead | None) -> None:
+        """Take the neighbours that will be asked for next, and what was asked of the disk for them."""
+        self._announced = entry_end(entries[-1])
+        self._ahead = ahead
+
+    def chunks(self, entry: Entry, *, checked: bool) -> Iterator[memoryview]:
+        """Yield an entry's bytes, inflated; each chunk is valid until the next one.
+
+        Raises DamagedEntryError, with ``checked`` also if the CRC-32 is another,
+        and OSError.
+        """
+        raw = self._raw(entry)
+        found = raw if entry.method == STORED else _inflated(entry, raw)
+        if not checked:
+            yield from found
+            return
+        crc = 0
+        for chunk in found:
+            crc = zlib.crc32(chunk, crc)
+            yield chunk
+        if crc != entry.crc:
+            raise DamagedEntryError(f"has the CRC-32 {crc:08x}", f"{entry.crc:08x}, as the zip says")
+
+    def _raw(self, entry: Entry) -> Iterator[memoryview]:
+        """Yield an entry's bytes as the zip has them."""
+        length = _LOCAL.size + len(entry.name)
+        header = self._at(entry.header, length, entry.header + length)
+        start = entry.header + _header_length(entry, header)
+        end = start + entry.compressed
+        if end > entry.limit:
+            raise DamagedEntryError("reaches into what follows it in the zip", "each entry for itself")
+        while start < end:
+            chunk = self._at(start, 1, end)
+            if not chunk:
+                raise DamagedEntryError("ends early: the zip was cut off", "a whole zip")
+            yield chunk
+            start += len(chunk)
+
+    def _at(self, offset: int, least: int, end: int) -> memoryview:
+        """Return what is held from ``offset`` to ``end``: less than ``least`` bytes only where the zip ends."""
+        held = self._end - offset if self._begin <= offset else 0
+        if held < least:
+            if self._ahead:
+                self._ahead.read_up_to(offset)
+            room = self._buffer[: max(end, self._announced) - offset]
+            held = os.preadv(self._fd, [room], offset)
+            while held < least and (more := os.preadv(self._fd, [room[held:]], offset + held)):
+                held += more
+            self._begin, self._end = offset, offset + held
+        begin = offset - self._begin
+        return self._buffer[begin : begin + min(held, end - offset)]
+
+
+def _header_length(entry: Entry, header: memoryview) -> int:
+    """Return how long an entry's local header is; raises DamagedEntryError if it contradicts the directory."""
+    if len(header) < _LOCAL.size + len(entry.name) or header[:4] != _SIGNATURE:
+        raise DamagedEntryError("isn't where the central directory says", "its local header")
+    _, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack_from(header)
+    if name_length != len(entry.name) or header[_LOCAL.size :] != entry.name:
+        raise DamagedEntryError("has another name in its local header than in the central directory", "the same")
+    if method != entry.method or flags & ENCRYPTED:
+        found = "is compressed or encrypted otherwise by its local header than by the central directory"
+        raise DamagedEntryError(found, "the same")
+    if not flags & _SIZES_FOLLOW:
+        known = (crc == entry.crc, compressed in (entry.compressed, _IN_ZIP64), size in (entry.size, _IN_ZIP64))
+        if not all(known):
+            found = "has other sizes or another CRC-32 in its local header than in the central directory"
+            raise DamagedEntryError(found, "the same")
+    return _LOCAL.size + len(entry.name) + int(extra_length)
+
+
+def _inflated(entry: Entry, raw: Iterator[memoryview]) -> Iterator[memoryview]:
+    """Inflate by blocks, and never beyond the size that the entry declares."""
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    total = 0
+    try:
+        for chunk in raw:
+            data: bytes | memoryview = chunk
+            while True:
+                out = engine.decompress(data, BLOCK)
+                total += len(out)
+                if total > entry.size:
+                    raise DamagedEntryError("inflates to more", f"the {entry.size} bytes it declares")
+                if out:
+                    yield memoryview(out)
+                data = engine.unconsumed_tail
+                if engine.eof or (not data and len(out) < BLOCK):
+                    break
+            if engine.unused_data:
+                break
+    except zlib.error as error:
+        raise DamagedEntryError(f"can't be inflated ({error})", "a whole deflate stream") from error
+    if engine.unused_data:
+        raise DamagedEntryError("has bytes behind its compressed ones", "none")
+    if not engine.eof or total != entry.size:
+        raise DamagedEntryError(f"inflates to {total} bytes", f"the {entry.size} it declares")
