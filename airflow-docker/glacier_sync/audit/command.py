@@ -14,6 +14,7 @@ from typing import IO, Any, NoReturn
 
 from glacier_sync import __version__
 from glacier_sync.audit.catalog import CATALOG, AuditTest, select
+from glacier_sync.audit.image_readers import ImageReaders
 from glacier_sync.audit.logs import RunLogs, write_report
 from glacier_sync.audit.properties import DIAGNOSTICS, Properties, home, parse_definitions
 from glacier_sync.audit.report import WorkReport, summary
@@ -95,9 +96,9 @@ def _run(options: argparse.Namespace) -> int:
     reports: list[dict[str, Any]] = []
     failed = False
     log_home = options.log_home or home() / "audit-test-logs"
-    with RunLogs(log_home) as logs:
+    with RunLogs(log_home) as logs, ImageReaders() as readers:
         for work in works:
-            report = audit_work(work, properties, tests)
+            report = audit_work(work, properties, readers, tests)
             logs.write(report)
             csv_path = write_report(report, log_home)
             _print_report(report, csv_path, messages)

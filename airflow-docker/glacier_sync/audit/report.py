@@ -3,41 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from glacier_sync.audit.error_numbers import HEADINGS, REMEDIES
 from glacier_sync.audit.text import visible
-
-
-class ErrorNumber(IntEnum):
-    """The audit tool's error numbers; sites name them in their ErrorsAsWarning property."""
-
-    NO_DIRECTORY = 101
-    FILE_IN_ROOT = 102
-    FOLDER_IN_GROUP = 103
-    GROUP_HOLDS_FOLDERS = 104
-    SEQUENCE_ITEM_MISSING = 105
-    GROUP_FAILS_SEQUENCE = 106
-    DUPLICATE_NUMBER = 107
-    GROUP_HOLDS_DUPLICATES = 108
-    COUNT_MISMATCH = 109
-    NO_IMAGE_READER = 110
-    INVALID_TIFF = 111
-    FILE_TOO_BIG = 112
-    INVALID_SIZE_PROPERTY = 113
-    UNKNOWN = 114
-    INVALID_ARCHIVE_EXIF = 115
-    INVALID_IMAGE_EXIF = 116
-    ARCHIVE_THUMBNAIL = 117
-    IMAGE_THUMBNAIL = 118
-    INVALID_FILE_NAME = 119
-
-
-# These say that a group fails; another finding says which file is why.
-_HEADINGS = frozenset(
-    {ErrorNumber.GROUP_HOLDS_FOLDERS, ErrorNumber.GROUP_FAILS_SEQUENCE, ErrorNumber.COUNT_MISMATCH},
-)
 
 
 class Outcome(StrEnum):
@@ -108,8 +79,8 @@ class WorkReport:
 def summary(report: WorkReport) -> str:
     """Return one line, fit to follow the work's RID, that says how the audit ended and why."""
     ended = {outcome: [r for r in report.results if r.outcome is outcome] for outcome in Outcome}
-    if ended[Outcome.FAILED]:
-        return f"failed its audit: {_reasons(ended[Outcome.FAILED])}"
+    if failed := ended[Outcome.FAILED]:
+        return f"failed its audit: {_reasons(failed, remedy=True)}"
     if ended[Outcome.WARNINGS]:
         return f"passed its audit with warnings: {_reasons(ended[Outcome.WARNINGS])}"
     count = len(report.results)
@@ -119,18 +90,19 @@ def summary(report: WorkReport) -> str:
     return f"passed its audit: {count} {'test' if count == 1 else 'tests'}"
 
 
-def _reasons(results: list[TestResult]) -> str:
-    """Name the first finding that names a file, and count the others like it."""
+def _reasons(results: list[TestResult], *, remedy: bool = False) -> str:
+    """Name the first finding that names a file, count the others like it, and tell what to do about it."""
     found: dict[str, tuple[TestResult, Finding]] = {}
     for result in results:
         for finding in result.findings:
             found.setdefault(finding.message, (result, finding))
     if not found:
         return visible(", ".join(result.name for result in results))
-    telling = [pair for pair in found.values() if pair[1].number not in _HEADINGS] or list(found.values())
+    telling = [pair for pair in found.values() if pair[1].number not in HEADINGS] or list(found.values())
     result, finding = telling[0]
     more = f"; {len(telling) - 1} more" if len(telling) > 1 else ""
-    return visible(f"{result.name}: {finding.message}{more}")
+    to_do = f"; {REMEDIES[finding.number]}" if remedy and finding.number in REMEDIES else ""
+    return visible(f"{result.name}: {finding.message}{more}{to_do}")
 
 
 def _result_as_json(result: TestResult) -> dict[str, Any]:

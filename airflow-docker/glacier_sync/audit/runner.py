@@ -7,26 +7,29 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from glacier_sync.audit.catalog import CATALOG, AuditTest
+from glacier_sync.audit.error_numbers import ErrorNumber
+from glacier_sync.audit.image_readers import ImageReaders
 from glacier_sync.audit.properties import Properties
-from glacier_sync.audit.report import ErrorNumber, Finding, Outcome, TestResult, WorkReport
+from glacier_sync.audit.report import Finding, Outcome, TestResult, WorkReport
 from glacier_sync.audit.work_folder import WorkFolder
 
 
-def audit_work(path: Path, properties: Properties, tests: Sequence[AuditTest] | None = None) -> WorkReport:
+def audit_work(
+    path: Path, properties: Properties, readers: ImageReaders, tests: Sequence[AuditTest] = CATALOG
+) -> WorkReport:
     """Run tests on a work, all of the catalog unless told otherwise.
 
     The work's defects, and errors inside a test, are in the report; none is raised.
     """
-    tests = CATALOG if tests is None else tests
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - the name given is the work's, whatever a link points to
     if absolute.is_dir():
-        work = WorkFolder(absolute)
+        work = WorkFolder(absolute, readers)
         results = [_run(test, work, properties) for test in tests]
     else:
         # A work that isn't there must not pass because its tests miss their folders.
         finding = Finding(ErrorNumber.NO_DIRECTORY, f"{path} is not a directory", absolute)
         results = [TestResult(test.full_name, Outcome.FAILED, (finding,)) for test in tests]
-    return WorkReport(absolute.name, absolute, tuple(results))
+    return WorkReport(absolute.name or str(absolute), absolute, tuple(results))
 
 
 def outcome_of(findings: Iterable[Finding], errors_as_warning: frozenset[int]) -> Outcome:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from itertools import islice
-from pathlib import PurePath
 
+from glacier_sync.audit.error_numbers import ErrorNumber
 from glacier_sync.audit.properties import Properties
-from glacier_sync.audit.report import ErrorNumber, Finding
+from glacier_sync.audit.report import Finding
 from glacier_sync.audit.structure import missing
 from glacier_sync.audit.work_folder import ImageGroup, WorkFolder
 
@@ -43,12 +43,14 @@ def check_group(group: ImageGroup, length: int) -> Iterator[Finding]:
     for file in group.images:
         digits = _trailing_digits(file.name, length)
         if not digits:
-            message = f"{group.label_of(file)} has no image number at the end of its name"
+            message = f"{group.label_of(file)} has no image number; expected up to {length} digits at its name's end"
             broken.append(Finding(ErrorNumber.SEQUENCE_ITEM_MISSING, message, file.path))
             continue
         first = first_of.setdefault(int(digits), file.name)
         if first != file.name:
-            message = f"{group.label} has image {int(digits):0{length}d} twice: {first} and {file.name}"
+            message = (
+                f"{group.label} has image {int(digits):0{length}d} twice: {first} and {file.name}; expected it once"
+            )
             broken.append(Finding(ErrorNumber.DUPLICATE_NUMBER, message, file.path))
     if broken:
         message = f"{group.label} is no sequence of numbered images"
@@ -58,7 +60,7 @@ def check_group(group: ImageGroup, length: int) -> Iterator[Finding]:
 
 
 def _trailing_digits(name: str, length: int) -> str:
-    match = re.search(rf"[0-9]{{1,{length}}}\Z", PurePath(name).stem)
+    match = re.search(rf"[0-9]{{1,{length}}}\Z", name.rpartition(".")[0] or name)
     return match[0] if match else ""
 
 
@@ -68,7 +70,7 @@ def _gaps(group: ImageGroup, numbers: Collection[int], length: int) -> Iterator[
     count = sum(1 for number in numbers if number > 0)
     if highest == count:
         return
-    message = f"{group.label} counts to {highest} but has {count} of these images"
+    message = f"{group.label} has {count} images that are numbered up to {highest}; expected {highest}"
     yield Finding(ErrorNumber.COUNT_MISMATCH, message, group.path)
     for number in islice(missing_numbers(numbers), _MOST_GAPS):
         message = f"{group.label} lacks image {number:0{length}d} (of {highest})"

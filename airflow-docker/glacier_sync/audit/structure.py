@@ -5,21 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from glacier_sync.audit.error_numbers import ErrorNumber
 from glacier_sync.audit.properties import MAXIMUM_SIZE, Properties, parse_size
-from glacier_sync.audit.report import ErrorNumber, Finding
+from glacier_sync.audit.report import Finding
 from glacier_sync.audit.work_folder import GroupParent, ImageGroup, WorkFolder
 
 
 def missing(work: WorkFolder, name: str) -> Finding:
     """Return the finding of a test that misses its image-group parent."""
-    return Finding(ErrorNumber.NO_DIRECTORY, f"the work has no folder {name}", work.path / name)
+    return Finding(
+        ErrorNumber.NO_DIRECTORY, f"the work has no folder {name}, which this test looks into", work.path / name
+    )
 
 
 def no_files_in_root(work: WorkFolder, _: Properties) -> Iterator[Finding]:
     """Find files in the work's root."""
     for file in work.files_in_root():
         if not file.hidden:
-            yield Finding(ErrorNumber.FILE_IN_ROOT, f"the work's root holds the file {file.name}", file.path)
+            message = f"the work's root holds the file {file.name}; expected only folders"
+            yield Finding(ErrorNumber.FILE_IN_ROOT, message, file.path)
 
 
 def no_folders_in_groups(work: WorkFolder, properties: Properties) -> Iterator[Finding]:
@@ -63,10 +67,10 @@ def file_names(work: WorkFolder, properties: Properties) -> Iterator[Finding]:
 
 def _folders(group: ImageGroup) -> Iterator[Finding]:
     if group.folders:
-        message = f"{group.label} holds more than files"
+        message = f"{group.label} holds folders ({len(group.folders)}); expected only files"
         yield Finding(ErrorNumber.GROUP_HOLDS_FOLDERS, message, group.path)
     for folder in group.folders:
-        message = f"{group.label} holds the folder {folder}"
+        message = f"{group.label} holds the folder {folder}; expected only files"
         yield Finding(ErrorNumber.FOLDER_IN_GROUP, message, group.path / folder)
 
 
@@ -84,12 +88,12 @@ def _sizes(group: ImageGroup, limit: int, limit_text: str) -> Iterator[Finding]:
 def _names(group: ImageGroup) -> Iterator[Finding]:
     tokens = group.name.split("-")
     if len(tokens) < 2 or not tokens[1]:
-        message = f"{group.label} is not named <Work>-<image group>, so its images' names can't be right"
+        message = f"{group.label} is not named <Work>-<image group>, which its images are to be named after"
         yield Finding(ErrorNumber.INVALID_FILE_NAME, message, group.path)
         return
     prefix = tokens[1]
     pattern = re.compile(rf"{re.escape(prefix)}[-_]?[0-9]{{4}}\..*", re.IGNORECASE | re.DOTALL)
     for file in group.images:
         if not pattern.fullmatch(file.name):
-            message = f"{group.label_of(file)} is not named {prefix}, four digits and an extension"
+            message = f"{group.label_of(file)} is not named after its image group; expected {prefix}0001.tif, say"
             yield Finding(ErrorNumber.INVALID_FILE_NAME, message, file.path)

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from glacier_sync.audit.error_numbers import ErrorNumber
 from glacier_sync.audit.image_facts import ImageFacts
-from glacier_sync.audit.report import ErrorNumber, Finding
+from glacier_sync.audit.image_readers import ImageReaders
+from glacier_sync.audit.report import Finding
 
 _LEADS_OUT = "is a symbolic link that leads out of the work, which is not followed"
 
@@ -70,8 +72,9 @@ class WorkFolder:
     Its methods raise OSError where the disk does.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, readers: ImageReaders) -> None:
         self.path = path
+        self._readers = readers
         self._root = os.path.realpath(path)
         self._parents: dict[str, GroupParent | None] = {}
         self._images: dict[str, list[tuple[ImageGroup, WorkFile, ImageFacts]]] = {}
@@ -88,13 +91,14 @@ class WorkFolder:
 
     def images(self, name: str) -> list[tuple[ImageGroup, WorkFile, ImageFacts]]:
         """Return a parent's images with what their headers say; several are read at a time."""
-        from glacier_sync.audit.image_headers import examine_all  # noqa: PLC0415 - Pillow is slow to import
-
         if name not in self._images:
             parent = self.parent(name)
             found = [(group, file) for group in parent.groups for file in group.images] if parent else []
-            facts = examine_all([(file.path, file.defect) for _, file in found])
-            self._images[name] = [(*pair, fact) for pair, fact in zip(found, facts, strict=True)]
+            facts = iter(self._readers.examine([file.path for _, file in found if not file.defect]))
+            self._images[name] = [
+                (group, file, ImageFacts.of_none(f"it {file.defect}") if file.defect else next(facts))
+                for group, file in found
+            ]
         return self._images[name]
 
     def _read_parent(self, name: str) -> GroupParent | None:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from glacier_sync.audit import Properties, WorkReport, audit_work, select
+from glacier_sync.audit import ImageReaders, Properties, WorkReport, audit_work, select
 
 
 @pytest.fixture(autouse=True)
@@ -17,13 +17,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def readers() -> Iterator[ImageReaders]:
+    """Readers of images for all tests, because starting them takes a while."""
+    with ImageReaders(1) as started:
+        yield started
+
+
 @pytest.fixture
-def audit() -> Callable[..., WorkReport]:
+def audit(readers: ImageReaders) -> Callable[..., WorkReport]:
     """Runs the tests of these short names (none: all) on a work, with properties as -D sets them."""
 
     def run(work: Path, *names: str, **defined: str) -> WorkReport:
         properties = Properties.load(defined)
-        return audit_work(work, properties, select(names)[0] if names else None)
+        return audit_work(work, properties, readers, *([select(names)[0]] if names else []))
 
     return run
 

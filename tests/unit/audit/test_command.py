@@ -227,14 +227,17 @@ def test_json_is_one_document_and_the_lines_go_to_standard_error(good: Path, bad
     assert f"INFO\tPassed\t{good}\tFile Sequence Test" in err.splitlines()
 
 
-def test_pillow_is_imported_only_for_tests_that_need_it(good: Path) -> None:
+def test_a_process_is_started_only_for_tests_that_look_into_images(good: Path) -> None:
     code = f"""
-import sys
+import os, sys
 from glacier_sync.audit.command import main
+started = []
+sys.addaudithook(lambda event, arguments: started.append(arguments[1]) if event == "subprocess.Popen" else None)
 main(["-T", "FileSequence:FileSizeTests", {str(good)!r}])
-assert "PIL" not in sys.modules
+assert not started
 main(["-T", "WebImageAttributes", {str(good)!r}])
-assert "PIL" in sys.modules
+assert len(started) == 1
+assert "PIL" not in sys.modules
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import struct
-import threading
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -15,32 +14,48 @@ from tests.support.images import bilevel_tags, draw_jpeg, draw_tiff, draw_work, 
 
 from glacier_sync.audit import Outcome, WorkReport
 from glacier_sync.audit.image_facts import ImageFacts
-from glacier_sync.audit.image_headers import examine_all
+from glacier_sync.audit.image_headers import examine
 
 Audit = Callable[..., WorkReport]
 GROUP = "W1TEST-I0001"
 
 
-def examine(path: Path) -> ImageFacts:
-    (facts,) = examine_all([(path, None)])
-    return facts
-
-
 @pytest.mark.parametrize(("mode", "compression"), [("1", "group4"), ("L", "jpeg"), ("RGB", "tiff_lzw"), ("RGB", None)])
 def test_readable_tiffs(tmp_path: Path, mode: str, compression: str | None) -> None:
     facts = examine(draw_tiff(tmp_path / "a.tif", mode=mode, compression=compression))
-    assert facts == ImageFacts()
+    assert facts == ImageFacts("TIFF")
 
 
-def test_a_jpeg_named_tif_is_a_readable_jpeg(tmp_path: Path) -> None:
-    assert examine(draw_jpeg(tmp_path / "a.tif")) == ImageFacts()
+def test_a_tiff_named_as_a_jpeg_is_110_but_other_names_say_nothing(tmp_path: Path, audit: Audit) -> None:
+    work = draw_work(tmp_path)
+    for name in ("I00010003.JPG", "I00010004.image", "I00010005.TIFF"):
+        draw_tiff(work / "images" / GROUP / name)
+    (result,) = audit(work, "WebImageAttributes").results
+    assert [f.number for f in result.findings] == [110]
+    assert result.findings[0].message.endswith("I00010003.JPG is a TIFF, not the JPEG that its name says")
 
 
-@pytest.mark.parametrize("appended", [2, 5000, 64 * 1024 - 1, 64 * 1024, 200_000])
+def test_a_tiff_of_many_pages_is_judged_by_its_first(tmp_path: Path) -> None:
+    bilevel, colour = Image.new("1", (16, 16)), Image.new("RGB", (16, 16))
+    bilevel.save(tmp_path / "a.tif", save_all=True, append_images=[colour] * 50)
+    colour.save(tmp_path / "b.tif", save_all=True, append_images=[bilevel] * 50)
+    assert examine(tmp_path / "a.tif").tiff_defects
+    assert examine(tmp_path / "b.tif") == ImageFacts("TIFF")
+
+
+def test_a_big_tiff_is_read(tmp_path: Path) -> None:
+    Image.new("L", (16, 16)).save(tmp_path / "a.tif", big_tiff=True)
+    assert (tmp_path / "a.tif").read_bytes().startswith(b"II+\0")
+    assert examine(tmp_path / "a.tif") == ImageFacts("TIFF")
+    (tmp_path / "b.tif").write_bytes(b"MM\0+\0\x08\0\0" + b"\0" * 99)
+    assert "big-endian" in (examine(tmp_path / "b.tif").unreadable or "")
+
+
+@pytest.mark.parametrize("appended", [2, 5000, 4095, 4096, 200_000])
 def test_a_camera_may_append_to_its_jpegs(tmp_path: Path, appended: int) -> None:
     path = draw_jpeg(tmp_path / "a.jpg")
     path.write_bytes(path.read_bytes() + b"\0" * appended)
-    assert examine(path) == ImageFacts()
+    assert examine(path) == ImageFacts("JPEG")
 
 
 def test_an_end_marker_across_two_blocks_is_found(tmp_path: Path) -> None:
@@ -48,8 +63,8 @@ def test_an_end_marker_across_two_blocks_is_found(tmp_path: Path) -> None:
     content = path.read_bytes()
     start_of_scan = content.index(b"\xff\xda") + 2
     scan = start_of_scan + int.from_bytes(content[start_of_scan : start_of_scan + 2], "big")
-    path.write_bytes(content[:scan] + b"\0" * (64 * 1024 - 1) + b"\xff\xd9" + b"\0" * 100_000)
-    assert examine(path) == ImageFacts()
+    path.write_bytes(content[:scan] + b"\0" * (1024**2 - 1) + b"\xff\xd9" + b"\0" * 5000)
+    assert examine(path) == ImageFacts("JPEG")
 
 
 def test_only_images_of_1_bit_in_all_are_held_to_their_rules(tmp_path: Path) -> None:
@@ -59,8 +74,8 @@ def test_only_images_of_1_bit_in_all_are_held_to_their_rules(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"compression": 5}, "Group 4 (compression 5)"),
-        ({"compression": 3}, "Group 4 (compression 3)"),
+        ({"compression": 5}, "compression is LZW, not CCITT T.6 (Group 4)"),
+        ({"compression": 3}, "compression is CCITT Group 3, not"),
         ({"photometric": 3, "compression": 4}, "neither bilevel nor gray (photometric interpretation 3)"),
     ],
 )
@@ -73,7 +88,7 @@ def test_defects_of_1_bit_tiffs(tmp_path: Path, change: dict[str, int], reason: 
 @pytest.mark.parametrize("photometric", [0, 1])
 def test_bilevel_group_4_has_no_defect(tmp_path: Path, photometric: int) -> None:
     path = write_tiff(tmp_path / "a.tif", bilevel_tags(photometric=photometric, compression=4))
-    assert examine(path) == ImageFacts()
+    assert examine(path) == ImageFacts("TIFF")
 
 
 def test_a_tiff_without_bits_per_sample_is_1_bit_deep(tmp_path: Path) -> None:
@@ -87,7 +102,7 @@ def test_a_1_bit_tiff_that_is_not_for_the_web_is_111_with_the_reasons(tmp_path: 
     (result,) = audit(work, "WebImageAttributes").results
     assert [f.number for f in result.findings] == [111]
     assert f"images/{GROUP}/I00010003.tif" in result.findings[0].message
-    assert "Group 4" in result.findings[0].message
+    assert "PackBits" in result.findings[0].message
 
 
 def png(path: Path) -> None:
@@ -123,8 +138,27 @@ def tiff_without_directory(path: Path) -> None:
     path.write_bytes(b"II*\0" + struct.pack("<I", 4000))
 
 
+def tiff_in_a_circle(path: Path) -> None:
+    draw_tiff(path)
+    content = path.read_bytes()
+    (first,) = struct.unpack_from("<L", content, 4)
+    (tags,) = struct.unpack_from("<H", content, first)
+    link = first + 2 + 12 * tags
+    path.write_bytes(content[:link] + struct.pack("<L", first) + content[link + 4 :])
+
+
+def tiff_whose_second_page_is_gone(path: Path) -> None:
+    second = Image.new("1", (16, 16))
+    Image.new("1", (16, 16)).save(path, format="TIFF", compression="group4", save_all=True, append_images=[second])
+    content = path.read_bytes()
+    (first,) = struct.unpack_from("<L", content, 4)
+    (tags,) = struct.unpack_from("<H", content, first)
+    (next_page,) = struct.unpack_from("<L", content, first + 2 + 12 * tags)
+    path.write_bytes(content[: next_page + 20])
+
+
 def endless_jpeg(path: Path) -> None:
-    path.write_bytes(b"\xff\xd8" + b"\xff" * 1_100_000)
+    path.write_bytes(b"\xff\xd8" + b"\xff" * 300_000)
 
 
 def tiff_with_a_tag_too_long(path: Path) -> None:
@@ -146,6 +180,9 @@ def tiff_with_a_tag_too_long(path: Path) -> None:
         (tiff_without_directory, ""),
         (tiff_without_pixels, ""),
         (endless_jpeg, "never ends"),
+        (tiff_in_a_circle, "its pages are linked in a circle"),
+        (tiff_whose_second_page_is_gone, "it is cut short: its page 2 is missing"),
+        (draw_jpeg, "is a JPEG, not the TIFF that its name says"),
         (tiff_with_a_tag_too_long, "Tag data larger than file"),
     ],
 )
@@ -234,22 +271,14 @@ def test_photoshop_resources_without_a_thumbnail(tmp_path: Path) -> None:
     caption = photoshop_thumbnail().replace(b"\x04\x0c", b"\x04\x25")
     pixels = b"\0" * 32 + caption
     tags = [*bilevel_tags(compression=4), (34377, 7, len(caption), 40)]
-    assert examine(write_tiff(tmp_path / "a.tif", tags, pixels)) == ImageFacts()
+    assert examine(write_tiff(tmp_path / "a.tif", tags, pixels)) == ImageFacts("TIFF")
 
 
 def test_warnings_are_those_of_the_image_and_settings_are_left_as_they_were(tmp_path: Path) -> None:
-    good = [draw_tiff(tmp_path / f"{number}.tif") for number in range(30)]
-    bad = tmp_path / "bad.tif"
+    good, bad = draw_tiff(tmp_path / "good.tif"), tmp_path / "bad.tif"
     tiff_with_a_tag_too_long(bad)
-    files = [(path, None) for path in [*good[:15], bad, *good[15:]]]
     before = (warnings.showwarning, list(warnings.filters))
-    results: list[list[ImageFacts]] = []
-    threads = [threading.Thread(target=lambda: results.append(examine_all(files))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [[place for place, facts in enumerate(r) if facts.unreadable] for r in results] == [[15]] * 3
+    assert [bool(examine(path).unreadable) for path in (good, bad, good, bad)] == [False, True, False, True]
     assert (warnings.showwarning, list(warnings.filters)) == before
 
 

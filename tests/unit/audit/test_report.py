@@ -61,7 +61,12 @@ FAILED = work_report(
             "passed its audit, but 1 of 2 tests could not run: File Size Test: the work has no folder images",
         ),
         (WARNED, Outcome.WARNINGS, "passed its audit with warnings: File Size Test: x is too big"),
-        (FAILED, Outcome.FAILED, "failed its audit: File Sequence Test: W1-I1 lacks image 0003; 2 more"),
+        (
+            FAILED,
+            Outcome.FAILED,
+            "failed its audit: File Sequence Test: W1-I1 lacks image 0003; 2 more; "
+            "add what is missing, or number the images from 1 on without gaps",
+        ),
     ],
 )
 def test_the_worst_outcome_and_the_summary(example: WorkReport, outcome: Outcome, line: str) -> None:
@@ -72,14 +77,14 @@ def test_the_worst_outcome_and_the_summary(example: WorkReport, outcome: Outcome
 
 def test_a_summary_of_headings_or_of_nothing_still_says_which_test() -> None:
     headings = work_report(("File Sequence Test", Outcome.FAILED, [(106, "x is no sequence")]))
-    assert summary(headings) == "failed its audit: File Sequence Test: x is no sequence"
+    assert summary(headings).startswith("failed its audit: File Sequence Test: x is no sequence; add what is missing")
     bare = work_report(("File Sequence Test", Outcome.FAILED, []))
     assert summary(bare) == "failed its audit: File Sequence Test"
 
 
 def test_a_summary_is_one_visible_line() -> None:
     line = summary(work_report(("Test", Outcome.FAILED, [(102, "the file a\nb\udcff\x1b[31m")])))
-    assert line == "failed its audit: Test: the file a\\nb\\xff\\x1b[31m"
+    assert line == "failed its audit: Test: the file a\\nb\\xff\\x1b[31m; move the file into a folder, or delete it"
 
 
 @pytest.mark.parametrize("text", ["plain", "ཀ་བ", "a\nb", "\udc80", chr(0xD800), "\u202e", "a\\nb"])
@@ -160,7 +165,9 @@ def test_a_report_of_the_java_tool_is_read(tmp_path: Path) -> None:
         Outcome.PASSED,
         Outcome.FAILED,
     ]
-    assert summary(found).endswith("Web Image Attributes: Image file /pub/W1KG13765/images/I1/0049.tif is bad.")
+    assert "Web Image Attributes: Image file /pub/W1KG13765/images/I1/0049.tif is bad.; make the image" in summary(
+        found
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_good_sequences(names: tuple[str, ...]) -> None:
 
 def test_gaps_are_109_and_a_105_each() -> None:
     assert found("0001.jpg", "0004.jpg") == [
-        (109, "images/W1-I1 counts to 4 but has 2 of these images"),
+        (109, "images/W1-I1 has 2 images that are numbered up to 4; expected 4"),
         (105, "images/W1-I1 lacks image 0002 (of 4)"),
         (105, "images/W1-I1 lacks image 0003 (of 4)"),
     ]
@@ -53,7 +53,7 @@ def test_names_without_digits_are_106_once_and_a_105_each() -> None:
 def test_a_repeated_number_is_106_and_107_naming_both_files() -> None:
     findings = found("x0001.jpg", "y0001.jpg", "z0002.jpg")
     assert [number for number, _ in findings] == [106, 107]
-    assert findings[1][1] == "images/W1-I1 has image 0001 twice: x0001.jpg and y0001.jpg"
+    assert findings[1][1] == "images/W1-I1 has image 0001 twice: x0001.jpg and y0001.jpg; expected it once"
 
 
 def test_a_group_has_one_106_whatever_breaks_it() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.images import draw_jpeg, draw_tiff, draw_work
 
-from glacier_sync.audit import AuditTest, Finding, Outcome, Properties, WorkReport, audit_work
+from glacier_sync.audit import AuditTest, Finding, ImageReaders, Outcome, Properties, WorkReport, audit_work
 
 Audit = Callable[..., WorkReport]
 Numbers = Callable[..., list[int]]
@@ -189,14 +189,14 @@ def test_a_link_in_circles_does_not_hide_the_other_groups(tmp_path: Path, audit:
     assert result.outcome is Outcome.FAILED
 
 
-def test_an_error_inside_a_test_is_its_failure_and_keeps_what_was_found(tmp_path: Path) -> None:
-    found = audit_work(tmp_path / "gone", Properties.load()).results[0].findings[0]
+def test_an_error_inside_a_test_is_its_failure_and_keeps_what_was_found(tmp_path: Path, readers: ImageReaders) -> None:
+    found = audit_work(tmp_path / "gone", Properties.load(), readers).results[0].findings[0]
 
     def broken(*_: object) -> Iterator[Finding]:
         yield found
         raise OSError(5, "Input/output error", str(tmp_path / "disk"))
 
-    (result,) = audit_work(tmp_path, Properties.load(), [AuditTest("Broken", "Broken Test", broken)]).results
+    (result,) = audit_work(tmp_path, Properties.load(), readers, [AuditTest("Broken", "Broken Test", broken)]).results
     assert result.outcome is Outcome.FAILED
     assert [f.number for f in result.findings] == [101, 114]
     assert result.findings[1].message.endswith("disk: Input/output error")

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.support.images import draw_jpeg, draw_tiff, draw_work
+
+from glacier_sync.audit import ImageReaders, Outcome, Properties, audit_work, image_readers
+from glacier_sync.audit.image_facts import ImageFacts
+from glacier_sync.audit.image_readers import ReadersNotStartedError
+
+BAD_WORKER = [sys.executable, str(Path(__file__).parents[2] / "support" / "bad_image_worker.py")]
+
+
+def children() -> set[int]:
+    """This process's children that are alive."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == os.getpid() and state != "Z":
+            found.add(int(folder.name))
+    return found
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_facts_are_in_the_order_of_the_images(tmp_path: Path, workers: int) -> None:
+    images = [draw_tiff(tmp_path / f"{n}.tif") if n % 3 else draw_jpeg(tmp_path / f"{n}.jpg") for n in range(350)]
+    with ImageReaders(workers) as readers:
+        for _ in range(2):
+            formats = [facts.format for facts in readers.examine(images)]
+            assert formats == ["TIFF" if n % 3 else "JPEG" for n in range(350)]
+            assert len(readers._readers) == workers
+
+
+def test_few_images_need_one_process_and_none_needs_none(tmp_path: Path) -> None:
+    before = children()
+    with ImageReaders(8) as readers:
+        assert readers.examine([]) == []
+        assert children() == before
+        readers.examine([draw_tiff(tmp_path / "a.tif")] * 100)
+        assert len(children() - before) == 1
+    assert children() == before
+
+
+def test_names_of_any_bytes_and_of_any_length(tmp_path: Path) -> None:
+    names = [b"\xff\xfe", "ཀ་བ".encode(), b"a\nb", b"x" * 250]
+    paths = [Path(os.fsdecode(bytes(tmp_path) + b"/" + name)) for name in names]
+    deep = tmp_path.joinpath(*["y" * 250] * 12)
+    paths.append(deep / "z.tif")
+    drawn = draw_tiff(tmp_path / "a.tif")
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.hardlink_to(drawn)
+    with ImageReaders(1) as readers:
+        assert readers.examine(paths * 20) == [ImageFacts("TIFF")] * 100
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("crash", "it crashed the program that reads images (SIGSEGV)"),
+        ("leave", "it crashed the program that reads images (exit status 3)"),
+        ("hang", "it couldn't be read within 1 seconds"),
+    ],
+)
+def test_an_image_that_stops_its_reader_is_found_and_the_others_are_read(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    images = [draw_tiff(tmp_path / f"{n}.tif") for n in range(20)]
+    bad = draw_tiff(tmp_path / f"{name}.tif")
+    with ImageReaders(1, seconds=1, command=BAD_WORKER) as readers:
+        facts = readers.examine([*images[:7], bad, *images[7:]])
+    assert facts == [*[ImageFacts("TIFF")] * 7, ImageFacts.of_none(reason), *[ImageFacts("TIFF")] * 13]
+
+
+@pytest.mark.parametrize(
+    "command", [["/bin/sh", "-c", "exit 7"], ["/bin/sh", "-c", "sleep 60"]], ids=["ends", "says nothing"]
+)
+def test_readers_that_do_not_start_are_the_failure_of_the_tests_that_need_them(
+    tmp_path: Path, command: list[str]
+) -> None:
+    work = draw_work(tmp_path)
+    with ImageReaders(2, seconds=0.05, command=command) as readers:
+        with pytest.raises(ReadersNotStartedError, match="doesn't start"):
+            readers.examine([work / "archive" / "x.jpg"])
+        report = audit_work(work, Properties.load({}), readers)
+    failed = [result for result in report.results if result.outcome is Outcome.FAILED]
+    assert len(failed) == 5
+    assert {finding.number for result in failed for finding in result.findings} == {114}
+    assert "doesn't start" in failed[0].findings[0].message
+
+
+def test_a_reader_that_was_killed_while_it_had_nothing_to_do_is_replaced(tmp_path: Path) -> None:
+    path = draw_tiff(tmp_path / "a.tif")
+    with ImageReaders(1) as readers:
+        assert readers.examine([path]) == [ImageFacts("TIFF")]
+        os.kill(readers._readers[0]._process.pid, signal.SIGKILL)
+        assert readers.examine([path, path])[1] == ImageFacts("TIFF")
+
+
+def test_readers_go_with_the_audit_that_was_killed(tmp_path: Path) -> None:
+    path = draw_tiff(tmp_path / "a.tif")
+    read, write = os.pipe()
+    auditor = os.fork()
+    if not auditor:
+        readers = ImageReaders(1)
+        readers.examine([path])
+        os.write(write, b"%d" % readers._readers[0]._process.pid)
+        time.sleep(60)
+    process = int(os.read(read, 20))
+    os.kill(auditor, signal.SIGKILL)
+    os.waitpid(auditor, 0)
+    os.close(read)
+    os.close(write)
+    for _ in range(200):
+        if not Path(f"/proc/{process}").exists() or "Z" in Path(f"/proc/{process}/stat").read_text():
+            return
+        time.sleep(0.05)
+    pytest.fail("the reader lives on without its audit")
+
+
+def _audit(work: Path, outcome: str) -> None:
+    with ImageReaders(2) as readers:
+        Path(outcome).write_text(audit_work(work, Properties.load({}), readers).outcome)
+
+
+def test_it_works_in_a_process_that_may_have_no_children_of_multiprocessing(tmp_path: Path) -> None:
+    # As a worker of Celery's is.
+    work = draw_work(tmp_path)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_audit, args=(work, str(tmp_path / "outcome")), daemon=True
+    )
+    process.start()
+    process.join(60)
+    assert (tmp_path / "outcome").read_text() == "Passed"
+
+
+def test_modules_in_the_current_folder_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("json.py", "PIL.py", "glacier_sync.py"):
+        (tmp_path / name).write_text("raise SystemExit('a work was run as a program')")
+    monkeypatch.chdir(tmp_path)
+    with ImageReaders(1) as readers:
+        assert readers.examine([draw_tiff(tmp_path / "a.tif")]) == [ImageFacts("TIFF")]
+
+
+def test_the_default_is_a_process_for_each_core_but_not_too_many() -> None:
+    assert ImageReaders()._workers == min(len(os.sched_getaffinity(0)), image_readers._MOST_WORKERS)
