@@ -82,6 +82,10 @@ class Deployment:
     def compose(self, *arguments: str, fails: bool = False) -> str:
         return self._run("docker", "compose", "--progress=plain", *arguments, fails=fails)
 
+    def compose_with_input(self, text: str, *arguments: str) -> str:
+        """Run a compose command that reads a text; return what it prints."""
+        return self._run("docker", "compose", "--progress=plain", *arguments, text=text)
+
     def up(self) -> float:
         """Start it as the operator does; return how many seconds it took to be healthy."""
         began = time.monotonic()
@@ -158,10 +162,12 @@ class Deployment:
         different = {name for name in both if (work / name).read_bytes() != (copy / name).read_bytes()}
         return sorted(map(str, (names ^ copied) | different))
 
-    def _run(self, *command: str, image: str | None = None, fails: bool = False) -> str:
+    def _run(self, *command: str, image: str | None = None, fails: bool = False, text: str = "") -> str:
         environment = own_environment(**({"COMPOSE_AIRFLOW_IMAGE": image} if image else {}))
         folder = self.folder if self.folder.is_dir() else self.folder.parent
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=environment, input=text, capture_output=True, text=True, check=False
+        )
         assert (done.returncode != 0) == fails, f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + (done.stderr if fails else "")
 

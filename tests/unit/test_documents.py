@@ -117,7 +117,7 @@ def test_the_readme_lists_every_command() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=names)
 def test_commands_in_the_text_exist(document: Path) -> None:
-    found = re.findall(r"`(?:\.venv/bin/)?glacier-sync ([a-z]+)", document.read_text(encoding="utf-8"))
+    found = re.findall(r"`(?:\.venv/bin/)?glacier-sync ([a-z][a-z-]*)", document.read_text(encoding="utf-8"))
     assert set(found) <= set(COMMANDS)
 
 
@@ -226,7 +226,7 @@ def test_the_changelog_agrees_with_the_version() -> None:
     else:
         assert released[0] == Version(glacier_sync.__version__)
     listed = re.findall(r"`glacier-sync (.+?)`; ", text_of("CHANGELOG.md").replace("\n  ", " "))
-    assert set(re.findall(r"\w+", " ".join(listed))) - {"and"} == set(COMMANDS)
+    assert set(re.findall(r"[\w-]+", " ".join(listed))) - {"and"} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=names)
@@ -252,3 +252,12 @@ def test_every_room_is_told() -> None:
     table = section(text_of("CONTRIBUTING.md"), "## The rooms of `glacier_sync`")
     rooms = {path.stem for path in PACKAGE.iterdir() if path.stem[0] not in "_."}
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == rooms
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=names)
+def test_the_tests_that_are_named_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
+        assert f"\ndef {name}(" in text_of(path), f"{path} has no {name}"
+    for path, title in re.findall(r'`(tests/[\w/]+\.bats)`: "(.+?)"', text):
+        assert f'\n@test "{title}" {{' in text_of(path), f"{path} has no {title!r}"

@@ -11,7 +11,8 @@ from typer.main import get_command
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
-# Each command's name, its module in glacier_sync.cli with a function of that name, and
+# Each command's name, its module in glacier_sync.cli with a function of that name (with
+# underscores), and
 # the first line of its help.
 _COMMANDS = (
     ("verify", "bag_commands", "Check bags, directories or zips, without unpacking: every defect found is listed."),
@@ -20,6 +21,7 @@ _COMMANDS = (
     ("fixity", "pipeline_commands", "Compare archived works with their bags' manifests; every difference is listed."),
     ("run", "pipeline_commands", "Run the whole pipeline once, without Airflow."),
     ("status", "status_command", "Tell where works stand, and why."),
+    ("iam-policy", "policy_command", "Print the IAM policy that intake.yml and the web images need, and no more."),
     ("emulator", "emulator_command", "Serve S3, SQS and restores on this machine, for the demo and for tests."),
 )
 
@@ -38,7 +40,7 @@ class DeferredCommand(TyperCommand):
 
     def load(self) -> TyperCommand:
         """Return the command itself."""
-        function = getattr(import_module(f"glacier_sync.cli.{self._module}"), self._name)
+        function = getattr(import_module(f"glacier_sync.cli.{self._module}"), self._name.replace("-", "_"))
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP_OPTIONS)
         alone.command(self._name)(function)
         command = get_command(alone)
