@@ -7,7 +7,17 @@ from glacier_sync.ledger.errors import (
     PhaseOrderError,
     UnknownObjectError,
 )
-from glacier_sync.ledger.facts import EventKind, LedgerEvent, LedgerObject, LedgerWork, Phase, Run, Way, WorkFacts
+from glacier_sync.ledger.facts import (
+    EventKind,
+    LedgerEvent,
+    LedgerObject,
+    LedgerWork,
+    Phase,
+    Run,
+    StageProgress,
+    Way,
+    WorkFacts,
+)
 from glacier_sync.ledger.repository import Ledger
 
 __all__ = [
@@ -22,6 +32,7 @@ __all__ = [
     "Phase",
     "PhaseOrderError",
     "Run",
+    "StageProgress",
     "UnknownObjectError",
     "Way",
     "WorkFacts",

@@ -44,7 +44,9 @@ def hold(transaction: Transaction, object_id: int, run: Run) -> Progress:
     if row.claim_run not in (None, run.name) and _is_live(transaction, row, run):
         raise _lost(row, run)
     _check_hands(transaction, row, run)
-    return _take(transaction, row, run)
+    _take(transaction, row, run)
+    row.claim_host, row.claim_worker, row.pace = run.host, run.worker, None
+    return row
 
 
 def held(transaction: Transaction, object_id: int, run: Run) -> Progress:
@@ -53,7 +55,7 @@ def held(transaction: Transaction, object_id: int, run: Run) -> Progress:
     A lease that has run out is renewed if nobody else took the object.
     """
     row = transaction.row(object_id)
-    if row.claim_run != run.name:
+    if not _is_in_hand(row, run):
         raise _lost(row, run)
     if not _is_live(transaction, row, run):
         _check_hands(transaction, row, run)
@@ -61,8 +63,8 @@ def held(transaction: Transaction, object_id: int, run: Run) -> Progress:
     return row
 
 
-def renew(transaction: Transaction, run: Run) -> int:
-    """Extend the lease of what the run holds and return how many objects that are.
+def renew(transaction: Transaction, run: Run) -> frozenset[int]:
+    """Extend the lease of what the run holds and return the objects that this process may work on.
 
     What lapsed is taken again, unless its key or a work has come into other hands.
     """
@@ -70,7 +72,7 @@ def renew(transaction: Transaction, run: Run) -> int:
     in_hand = {name for row in live for name in names_of(row)}
     own = [row for row in live if row.claim_run == run.name]
     own += _apart((row for row in lapsed if row.claim_run == run.name), in_hand, len(lapsed))
-    return len([_take(transaction, row, run) for row in own])
+    return frozenset(row.id for row in own if _is_in_hand(_take(transaction, row, run), run))
 
 
 def release(transaction: Transaction, object_id: int, run: Run, message: str) -> None:
@@ -78,7 +80,7 @@ def release(transaction: Transaction, object_id: int, run: Run, message: str) ->
     row = transaction.row(object_id)
     if row.claim_run is None:
         return
-    if row.claim_run != run.name:
+    if not _is_in_hand(row, run):
         raise _lost(row, run)
     let_go(row)
     transaction.append(row, EventKind.RELEASED, message, run=run.name)
@@ -86,7 +88,8 @@ def release(transaction: Transaction, object_id: int, run: Run, message: str) ->
 
 def let_go(row: Progress) -> None:
     """Take the claim off a row."""
-    row.claim_run = row.claim_host = row.claim_process = row.claim_until = None
+    row.claim_run = row.claim_host = row.claim_process = row.claim_worker = row.claim_until = None
+    row.pace = None
 
 
 def check_names(transaction: Transaction, row: Progress, run: Run, names: Names) -> None:
@@ -150,9 +153,10 @@ def _apart(rows: Iterable[Progress], in_hand: set[tuple[str, ...]], limit: int) 
 def _take(transaction: Transaction, row: Progress, run: Run) -> Progress:
     if row.claim_run != run.name:
         before = f", after {_holder(row)} let its lease run out or ended" if row.claim_run else ""
+        let_go(row)
+        row.claim_run, row.claim_host, row.claim_process = run.name, run.host, run.process
         row.claim_count += 1
         transaction.append(row, EventKind.CLAIMED, f"taken in hand by {run.name}{before}", run=run.name)
-    row.claim_run, row.claim_host, row.claim_process = run.name, run.host, run.process
     row.claim_until = transaction.now + transaction.lease
     return row
 
@@ -164,9 +168,15 @@ def _is_live(transaction: Transaction, row: Progress, run: Run) -> bool:
     return not (row.claim_process and row.claim_host == run.host and is_certainly_dead(row.claim_process))
 
 
+def _is_in_hand(row: Progress, run: Run) -> bool:
+    """Tell whether the run holds the object, in this process unless none has begun to work on it."""
+    return row.claim_run == run.name and row.claim_worker in (None, run.worker)
+
+
 def _lost(row: Progress, run: Run) -> ClaimLostError:
+    another = "another process of " if row.claim_run == run.name else ""
     return ClaimLostError(
-        f"object {row.id} ({row.object_key}) is in the hands of {_holder(row)}, expected {run.name}: "
+        f"object {row.id} ({row.object_key}) is in the hands of {another}{_holder(row)}, expected {run.name}: "
         "nothing was recorded; leave it to them, or take it again when it is free"
     )
 

@@ -10,6 +10,7 @@ from enum import StrEnum, auto
 from typing import Any
 
 from glacier_sync.ledger.processes import this_process
+from glacier_sync.progress import Pace
 from glacier_sync.settings import WATCHED_FOLDER
 
 
@@ -65,24 +66,27 @@ class Run:
     """Who claims objects.
 
     ``process`` is the identity of a process that ends with the run; None for a
-    run of many processes, whose end only its lease can tell.
+    run of many processes, whose end only its lease can tell. ``worker`` is the
+    identity of the process that works on the run's behalf, which tells apart a
+    task and its next try; None if that doesn't matter.
     """
 
     name: str
     host: str
     process: str | None
+    worker: str | None = None
 
     @classmethod
     def of_this_process(cls) -> Run:
         """Return the run that is this process: its claims are free once the process is gone."""
         process, host = this_process(), socket.gethostname()
         digest = hashlib.sha256(process.encode()).hexdigest()[:12]
-        return cls(name=f"glacier-sync@{host}/{digest}", host=host, process=process)
+        return cls(name=f"glacier-sync@{host}/{digest}", host=host, process=process, worker=process)
 
     @classmethod
     def of_dag_run(cls, dag_id: str, run_id: str) -> Run:
         """Return the run that is a DAG run: the same one in each of its tasks and their retries."""
-        return cls(name=f"{dag_id}/{run_id}", host=socket.gethostname(), process=None)
+        return cls(name=f"{dag_id}/{run_id}", host=socket.gethostname(), process=None, worker=this_process())
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,15 @@ class LedgerWork:
 
 
 @dataclass(frozen=True)
+class StageProgress:
+    """How far a stage had come with an object in hand at ``time``."""
+
+    stage: str
+    pace: Pace
+    time: datetime
+
+
+@dataclass(frozen=True)
 class LedgerObject:
     """A restored object as the ledger knows it. Times are aware, in UTC; ``size`` is in bytes.
 
@@ -116,6 +129,7 @@ class LedgerObject:
     in the past means that the object is free again. ``claim_count`` grows with
     each change of hands. ``rid`` is the RID that the key stands for, if any.
     Of what came from the watched folder, ``bucket`` is the folder's path.
+    ``progress`` is told while a stage works on it for longer than a moment.
     """
 
     id: int
@@ -144,6 +158,7 @@ class LedgerObject:
     create_time: datetime
     update_time: datetime
     works: tuple[LedgerWork, ...]
+    progress: StageProgress | None
 
     @property
     def way(self) -> Way:

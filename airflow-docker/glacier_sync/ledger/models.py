@@ -5,7 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Enum, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Enum,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
@@ -121,10 +133,16 @@ class Progress(Base):
     claim_run: Mapped[str | None]
     claim_host: Mapped[str | None]
     claim_process: Mapped[str | None]
+    claim_worker: Mapped[str | None]
     claim_until: Mapped[datetime | None]
     claim_count: Mapped[int] = mapped_column(Integer, default=0)
 
+    forgotten_on: Mapped[datetime | None]
+    forgotten_by: Mapped[str | None]
+    forgotten_reason: Mapped[str | None]
+
     works: Mapped[list[Work]] = relationship(cascade="all, delete-orphan", order_by=lambda: Work.id, lazy="selectin")
+    pace: Mapped[StagePace | None] = relationship(cascade="all, delete-orphan", lazy="selectin")
 
 
 class Work(Base):
@@ -146,6 +164,22 @@ class Work(Base):
     audit: Mapped[str | None]
     reason: Mapped[str | None]
     synced_on: Mapped[datetime | None]
+
+
+class StagePace(Base):
+    """How far a stage has come with an object in hand; there is none while no stage works on it."""
+
+    __tablename__ = "glacier_sync_pace"
+
+    object_id: Mapped[int] = mapped_column(
+        ForeignKey(Progress.id, name="fk_glacier_sync_pace_object_id"), primary_key=True, autoincrement=False
+    )
+    stage: Mapped[str]
+    bytes_done: Mapped[int] = mapped_column(BigInteger)
+    bytes_in_all: Mapped[int] = mapped_column(BigInteger)
+    bytes_gained: Mapped[int] = mapped_column(BigInteger)
+    seconds: Mapped[float] = mapped_column(Float)
+    time: Mapped[datetime]
 
 
 class Event(Base):

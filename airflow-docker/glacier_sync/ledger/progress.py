@@ -9,8 +9,9 @@ from sqlalchemy import select
 from glacier_sync.ledger.claims import check_names, held, let_go
 from glacier_sync.ledger.errors import PhaseOrderError, UnknownObjectError
 from glacier_sync.ledger.facts import EventKind, Phase, Run, WorkFacts
-from glacier_sync.ledger.models import Event, Progress, Work
+from glacier_sync.ledger.models import Event, Progress, StagePace, Work
 from glacier_sync.ledger.transaction import Details, Transaction
+from glacier_sync.progress import Pace
 
 _COMPLETED_ON = {
     Phase.RESTORED: "restore_complete_on",
@@ -43,6 +44,15 @@ def fail(transaction: Transaction, object_id: int, run: Run, reason: str, cause:
 def note(transaction: Transaction, object_id: int, run: Run, message: str, details: Details) -> None:
     """Append a remark to an object."""
     transaction.append(held(transaction, object_id, run), EventKind.NOTE, message, run=run.name, details=details)
+
+
+def tell_pace(transaction: Transaction, object_id: int, run: Run, stage: str, pace: Pace) -> None:
+    """Write down how far a stage has come, in place of what was told before; it isn't an event."""
+    row = held(transaction, object_id, run)
+    row.pace = row.pace or StagePace()
+    row.pace.stage, row.pace.time = stage, transaction.now
+    row.pace.bytes_done, row.pace.bytes_in_all = pace.done, pace.in_all
+    row.pace.bytes_gained, row.pace.seconds = pace.gained, pace.seconds
 
 
 def count_unknown_error(transaction: Transaction, object_id: int, run: Run, cause: str) -> int:
@@ -130,7 +140,7 @@ def _entered_by(transaction: Transaction, row: Progress) -> str | None:
 
 
 def _enter(transaction: Transaction, row: Progress, run: Run, phase: Phase, message: str, *, details: Details) -> None:
-    row.phase = phase
+    row.phase, row.pace = phase, None
     if phase.is_terminal:
         let_go(row)
     transaction.tell_site(row, message, details)

@@ -8,8 +8,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from glacier_sync.ledger.errors import UnknownObjectError
-from glacier_sync.ledger.facts import LedgerEvent, LedgerObject, LedgerWork, Phase
-from glacier_sync.ledger.models import Event, Progress, Work
+from glacier_sync.ledger.facts import LedgerEvent, LedgerObject, LedgerWork, Phase, StageProgress
+from glacier_sync.ledger.models import Event, Progress, StagePace, Work
+from glacier_sync.progress import Pace
 
 
 def object_by_id(session: Session, object_id: int) -> LedgerObject:
@@ -83,6 +84,7 @@ def facts_of(row: Progress) -> LedgerObject:
         create_time=row.create_time,
         update_time=row.update_time,
         works=tuple(_work(work) for work in row.works),
+        progress=_progress(row.pace) if row.pace else None,
     )
 
 
@@ -97,3 +99,8 @@ def _work(work: Work) -> LedgerWork:
         reason=work.reason,
         synced_on=work.synced_on,
     )
+
+
+def _progress(told: StagePace) -> StageProgress:
+    pace = Pace(told.bytes_done, told.bytes_in_all, gained=told.bytes_gained, seconds=told.seconds)
+    return StageProgress(stage=told.stage, pace=pace, time=told.time)

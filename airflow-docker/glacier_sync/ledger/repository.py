@@ -16,6 +16,7 @@ from glacier_sync.ledger.database import Clock, Database
 from glacier_sync.ledger.errors import LedgerConfigurationError, LedgerUnavailableError
 from glacier_sync.ledger.facts import LedgerEvent, LedgerObject, Phase, Run, Way, WorkFacts
 from glacier_sync.ledger.transaction import Transaction
+from glacier_sync.progress import Pace
 from glacier_sync.settings import Settings
 
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE})
@@ -112,8 +113,8 @@ class Ledger:
         with self._writing() as transaction:
             return reading.facts_of(claims.hold(transaction, object_id, run))
 
-    def renew(self, run: Run) -> int:
-        """Extend the lease of all that the run holds and return how many objects that are."""
+    def renew(self, run: Run) -> frozenset[int]:
+        """Extend the lease of all that the run holds and return the objects that this process may work on."""
         with self._writing() as transaction:
             return claims.renew(transaction, run)
 
@@ -137,6 +138,11 @@ class Ledger:
         """Append a remark to an object. Raises ClaimLostError."""
         with self._writing() as transaction:
             progress.note(transaction, object_id, run, message, details)
+
+    def tell_pace(self, object_id: int, run: Run, stage: str, pace: Pace) -> None:
+        """Write down how far a stage has come with an object, until it ends. Raises ClaimLostError."""
+        with self._writing() as transaction:
+            progress.tell_pace(transaction, object_id, run, stage, pace)
 
     def fail(self, object_id: int, run: Run, reason: str, cause: str, details: Mapping[str, Any] | None = None) -> None:
         """Give an object up, with a reason in words and a technical cause; it is in nobody's hands then.

@@ -1,52 +1,123 @@
-"""Keeping a run's claims alive while one of its processes works."""
+"""Keeping a run's claims alive while one of its processes works, and noticing when one is lost."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 
 from glacier_sync.errors import TransientError
-from glacier_sync.ledger import Ledger, Run
-from glacier_sync.pipeline.context import Context
+from glacier_sync.ledger import ClaimLostError, Ledger, Run
+from glacier_sync.progress import Meter, Progress
 from glacier_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _RENEWALS_PER_LEASE = 4
+_LONGEST_PAUSE_SECONDS = 10
 
 
-@contextmanager
-def kept_lease(context: Context) -> Iterator[None]:
-    """Renew the leases of all the run's claims until the block ends.
+class Lease:
+    """A process's hold on one object, which a thread renews until the block ends.
 
-    A renewal that fails because the ledger is away is tried again at the next
-    beat: the lease lasts for several beats, and every write to the ledger checks
-    the claim anyway.
+    A process that was stopped, or couldn't reach the ledger, for longer than the
+    lease may find its object in other hands: ``check``, and every progress that
+    ``watched`` makes, raise then, so that the work ends where it is.
     """
-    ended = threading.Event()
-    thread = threading.Thread(
-        target=_beat, args=(context.settings, context.ledger, context.run, ended), name="lease", daemon=True
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+
+    def __init__(self, settings: Settings, ledger: Ledger, run: Run, object_id: int) -> None:
+        self._seconds = settings.lease_minutes * 60
+        self._until = _clock() + self._seconds
+        self.item = ledger.hold(object_id, run)
+        self._ledger = ledger
+        self._run = run
+        self._meter: tuple[str, Meter] | None = None
+        self._told: tuple[str, int] | None = None
+        self._lost: ClaimLostError | None = None
+        self._renewing = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def start(self) -> None:
+        """Begin to renew; without a block, that goes on until the process ends."""
+        self._thread.start()
+
+    def __enter__(self) -> Lease:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Make sure that the object is still in this process's hands.
+
+        The ledger is only asked when the lease has run out. Raises
+        ClaimLostError, or LedgerUnavailableError if it can't be told.
+        """
+        if self._lost is None and _clock() >= self._until:
+            self._renew()
+        if self._lost is not None:
+            raise self._lost
+
+    def watched(self, shown: Callable[[str, int], Progress]) -> Callable[[str, int], Progress]:
+        """Return a maker of progress callbacks that check the claim, and whose pace the ledger is told."""
+
+        def make(stage: str, object_id: int) -> Progress:
+            show, meter = shown(stage, object_id), Meter()
+            self._meter = (stage, meter)
+
+            def progress(done: int, total: int) -> None:
+                self.check()
+                meter(done, total)
+                show(done, total)
+
+            return progress
+
+        return make
+
+    def _beat(self) -> None:
+        pause = self._seconds / _RENEWALS_PER_LEASE
+        while self._lost is None and not self._ended.wait(min(pause, _LONGEST_PAUSE_SECONDS)):
+            try:
+                if self._until - _clock() <= self._seconds - pause:
+                    self._renew()
+                self._tell_pace()
+            except ClaimLostError as error:
+                self._lost = error
+            except TransientError as error:
+                # The lease lasts for several beats, and nothing is recorded without it.
+                log.warning("the lease wasn't renewed: %s", error)
+
+    def _renew(self) -> None:
+        with self._renewing:
+            until = _clock() + self._seconds
+            if self.item.id in self._ledger.renew(self._run):
+                self._until = until
+            else:
+                self._lost = ClaimLostError(
+                    f"object {self.item.id} ({self.item.key}) is no longer in the hands of this process of "
+                    f"{self._run.name}, whose lease had run out: nothing more is done about it here; "
+                    "leave it to whoever has it now"
+                )
+
+    def _tell_pace(self) -> None:
+        if self._meter is None:
+            return
+        stage, meter = self._meter
+        pace = meter.pace
+        if pace is not None and self._told != (stage, pace.done):
+            self._ledger.tell_pace(self.item.id, self._run, stage, pace)
+            self._told = (stage, pace.done)
 
 
-def keep_lease_until_exit(settings: Settings, run: Run) -> None:
-    """Renew the leases of all the run's claims until this process ends."""
-    ledger = Ledger.open(settings)
-    threading.Thread(target=_beat, args=(settings, ledger, run, threading.Event()), name="lease", daemon=True).start()
+def keep_lease_until_exit(settings: Settings, run: Run, object_id: int) -> None:
+    """Hold an object, and renew the leases of all the run's claims, until this process ends."""
+    Lease(settings, Ledger.open(settings), run, object_id).start()
 
 
-def _beat(settings: Settings, ledger: Ledger, run: Run, ended: threading.Event) -> None:
-    pause = settings.lease_minutes * 60 / _RENEWALS_PER_LEASE
-    while not ended.wait(pause):
-        try:
-            ledger.renew(run)
-        except TransientError as error:
-            log.warning("the lease wasn't renewed: %s", error)
+def _clock() -> float:
+    """Return seconds that go on while the process, or the whole machine, sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from glacier_sync.ledger import LedgerObject, LedgerWork, Phase
+from glacier_sync.ledger import LedgerObject, LedgerWork, Phase, StageProgress
 
 _REACHED = (
     (Phase.REQUESTED, "restore_requested_on"),
@@ -25,6 +25,18 @@ class Reached:
 
 
 @dataclass(frozen=True)
+class StageReport:
+    """How far a stage had come with an object at ``time``: bytes, bytes per second, and seconds that are left."""
+
+    stage: str
+    done: int
+    in_all: int
+    rate: float
+    seconds_left: float | None
+    time: datetime
+
+
+@dataclass(frozen=True)
 class ObjectReport:
     """Where one restored object stands, and the works in it."""
 
@@ -40,6 +52,7 @@ class ObjectReport:
     reason: str | None
     cause: str | None
     works: tuple[LedgerWork, ...]
+    progress: StageReport | None
 
 
 def report(item: LedgerObject) -> ObjectReport:
@@ -57,4 +70,11 @@ def report(item: LedgerObject) -> ObjectReport:
         reason=item.failure_reason,
         cause=item.failure_cause,
         works=item.works,
+        progress=_stage_report(item.progress) if item.progress else None,
     )
+
+
+def _stage_report(told: StageProgress) -> StageReport:
+    pace = told.pace
+    left = None if pace.time_left is None else pace.time_left.total_seconds()
+    return StageReport(told.stage, pace.done, pace.in_all, pace.rate, left, told.time)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glacier_sync.errors import ConfigurationError, GlacierSyncError, PermanentError, TransientError
 from glacier_sync.ledger import ClaimLostError, LedgerObject, Phase
 from glacier_sync.pipeline import working
 from glacier_sync.pipeline.context import Context
-from glacier_sync.pipeline.lease import kept_lease
+from glacier_sync.pipeline.lease import Lease
 from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ def run_stage(context: Context, stage: Stage, object_id: int) -> Outcome:
     if item.phase is Phase.FAILED:
         return Failed(item.failure_reason or "", item.failure_cause or "")
     try:
-        with kept_lease(context):
-            return stage.work(context, context.ledger.hold(object_id, context.run))
+        with Lease(context.settings, context.ledger, context.run, object_id) as lease:
+            return stage.work(replace(context, progress=lease.watched(context.progress)), lease.item)
     except Exception as error:  # noqa: BLE001 - whatever a stage meets is recorded, and never lost
         try:
             return _recorded(context, stage, item, error)

@@ -11,7 +11,7 @@ from typing import Any
 from glacier_sync.errors import one_line
 from glacier_sync.ledger import Way
 from glacier_sync.pipeline.context import Context
-from glacier_sync.pipeline.outcome import Outcome
+from glacier_sync.pipeline.outcome import Done, Outcome
 
 
 def get_restored_object_messages(context: Context) -> tuple[list[dict[str, Any]], list[str]]:
@@ -62,7 +62,8 @@ def plan_sync(context: Context, object_id: int) -> Outcome:
     from glacier_sync.pipeline.lease import keep_lease_until_exit
 
     outcome = sync.plan(context, object_id)
-    keep_lease_until_exit(context.settings, context.run)
+    if isinstance(outcome, Done) and outcome.facts:
+        keep_lease_until_exit(context.settings, context.run, object_id)
     return outcome
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from tests.support.ledger import announced, dag_run, record_works, work_key
 
+from glacier_sync.cli.output import local
 from glacier_sync.ledger import Ledger, Phase, WorkFacts
+from glacier_sync.progress import Pace
 from glacier_sync.settings import load_settings
 
 from .conftest import Command
@@ -88,6 +90,26 @@ def test_the_history_of_a_failure_tells_reason_and_cause(command: Command, fille
 
 def test_who_works_on_it(command: Command, filled: Ledger) -> None:
     assert command("status", "W3").out.startswith(f"W3.bag.zip: restored, claimed by {RUN.name}")
+
+
+def test_how_far_a_stage_has_come(command: Command, filled: Ledger) -> None:
+    pace = Pace(4 * 2**30, 16 * 2**30, gained=2**32, seconds=40)
+    filled.tell_pace(3, RUN, "download_from_messages", pace)
+    told = filled.object(3).progress
+    assert told
+    words = "download_from_messages: 4,096 of 16,384 MiB (25 %), 102 MiB/s, 0:02:00 left"
+    assert command("status").out.splitlines()[3].endswith(f"  {words}")
+    assert command("status", "W3").out.splitlines()[2] == f"  {words}, told at {local(told.time)}"
+    (found,) = command("status", "W3", "--json").facts
+    assert found["progress"] == {
+        "stage": "download_from_messages",
+        "done": 4 * 2**30,
+        "in_all": 16 * 2**30,
+        "rate": 2**32 / 40,
+        "seconds_left": 120,
+        "time": told.time.isoformat(),
+    }
+    assert [item["progress"] for item in command("status", "--json").facts[:2]] == [None, None]
 
 
 def test_every_object_of_a_work_is_told(command: Command, filled: Ledger) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.support.ledger import LEASE, START, HandClock, announced, dag_run, re
 
 from glacier_sync.ledger import ClaimLostError, Ledger, Phase, PhaseOrderError, Run, UnknownObjectError, WorkFacts
 from glacier_sync.ledger.processes import is_certainly_dead, this_process
+from glacier_sync.progress import Pace
 
 ONE = dag_run("one")
 TWO = dag_run("two")
@@ -90,7 +92,7 @@ def test_renewing_keeps_a_claim_alive(ledger: Ledger, clock: HandClock) -> None:
     ids(ledger, TWO, 1)
     for _ in range(3):
         clock.passes(LEASE - MINUTE)
-        assert ledger.renew(ONE) == 2
+        assert len(ledger.renew(ONE)) == 2
     assert len(ids(ledger, TWO)) == 1
 
 
@@ -98,12 +100,12 @@ def test_renewing_takes_back_what_lapsed_unless_it_is_in_other_hands(ledger: Led
     (first,) = record_works(ledger, "W1")
     ids(ledger, ONE)
     clock.passes(LEASE)
-    assert ledger.renew(ONE) == 1
+    assert ledger.renew(ONE) == {first}
     clock.passes(LEASE)
     # Another object of the same work was taken while nobody held the first.
     (second,) = ledger.record("nlm", "m2", [announced("other/W1.zip")], [])
     ledger.hold(second, TWO)
-    assert ledger.renew(ONE) == 0
+    assert ledger.renew(ONE) == set()
     with pytest.raises(ClaimLostError, match=f"the key or a work of object {second}"):
         ledger.hold(first, ONE)
     with pytest.raises(ClaimLostError, match=f"the key or a work of object {second}"):
@@ -214,6 +216,7 @@ WRITES = {
     "count": lambda ledger, number, run: ledger.count_unknown_error(number, run, "cause"),
     "set_works": lambda ledger, number, run: ledger.set_works(number, run, [WorkFacts("W1", 2, 2)]),
     "update_work": lambda ledger, number, run: ledger.update_work(number, run, "W1", phase=Phase.SYNCED),
+    "tell_pace": lambda ledger, number, run: ledger.tell_pace(number, run, "stage", Pace(1, 2, gained=1, seconds=1)),
 }
 
 
@@ -233,6 +236,39 @@ def test_every_write_needs_the_claim_and_else_changes_nothing(ledger: Ledger, cl
     assert (ledger.object(number), ledger.events()) == before
     WRITES[write](ledger, number, TWO)
     assert (ledger.object(number), ledger.events()) != before
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_task_that_was_overtaken_by_its_next_try_changes_nothing(
+    ledger: Ledger, clock: HandClock, write: str
+) -> None:
+    first_try, next_try = (replace(ONE, worker=name) for name in ("first try", "next try"))
+    (number,) = record_works(ledger, "W1")
+    assert [item.id for item in ledger.claim(replace(ONE, worker="the task before"), 1)] == [number]
+    ledger.hold(number, first_try)
+    ledger.set_works(number, first_try, [WorkFacts("W1", 1, 1)])
+    ledger.hold(number, next_try)
+    before = (ledger.object(number), ledger.events())
+    with pytest.raises(ClaimLostError, match=r"is in the hands of another process of .*/one on scheduler-1"):
+        WRITES[write](ledger, number, first_try)
+    assert ledger.renew(first_try) == set()
+    assert (ledger.object(number), ledger.events()) == before
+    clock.passes(MINUTE)
+    assert ledger.renew(next_try) == {number}
+    WRITES[write](ledger, number, next_try)
+
+
+def test_every_process_of_a_run_keeps_all_its_claims_alive(ledger: Ledger, clock: HandClock) -> None:
+    one, two = (replace(ONE, worker=name, host=name) for name in ("one", "two"))
+    first, second = record_works(ledger, "W1", "W2")
+    ids(ledger, one)
+    ledger.hold(first, one)
+    ledger.hold(second, two)
+    clock.passes(LEASE - MINUTE)
+    assert ledger.renew(one) == {first}
+    clock.passes(LEASE - MINUTE)
+    assert ids(ledger, TWO) == []
+    ledger.note(second, two, "still here")
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -295,7 +331,7 @@ def test_a_process_that_has_ended_unnoticed_by_its_parent_holds_nothing() -> Non
 
 def test_a_dag_run_is_not_tied_to_a_process() -> None:
     run = Run.of_dag_run("sqs_scheduled_dag", "scheduled__2026-03-01")
-    assert run == Run("sqs_scheduled_dag/scheduled__2026-03-01", socket.gethostname(), None)
+    assert run == Run("sqs_scheduled_dag/scheduled__2026-03-01", socket.gethostname(), None, this_process())
 
 
 def test_a_run_of_this_process_is_always_the_same_and_of_no_other() -> None:

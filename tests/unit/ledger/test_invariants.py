@@ -117,7 +117,7 @@ class LedgerInUse(RuleBasedStateMachine):
     @rule(run=RUNS)
     def renew(self, run: Run) -> None:
         live = [row for row in self.rows.values() if row.claimed_by == run.name and self.is_live(row)]
-        assert self.ledger.renew(run) >= len(live)
+        assert self.ledger.renew(run) >= {row.id for row in live}
 
     @rule(part=st.sampled_from([0.4, 1.0]))
     def time_passes(self, part: float) -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
-from tests.support.ledger import LEASE, record_works
+from tests.support.ledger import LEASE, dag_run, record_works
 
 from glacier_sync.ledger import Ledger, LedgerConfigurationError
+from glacier_sync.ledger.database import Database
 from glacier_sync.ledger.models import Base
 from glacier_sync.settings import Settings
 
@@ -30,6 +33,17 @@ SITES_COLUMNS = {
     "create_time",
     "update_time",
 }
+
+ROWS_OF_THE_FIRST_SCHEMA = (
+    "INSERT INTO glacier_sync_progress (id, object_name, user_data, create_time, update_time, queue, bucket, "
+    "object_key, etag, event_name, content, identity, rid, phase, attempt, unknown_errors, claim_run, claim_host, "
+    "claim_until, claim_count) VALUES (1, 'a/W1.zip', '[]', '2026-03-01 12:00', '2026-03-01 12:00', 'nlm', "
+    "'staging', 'a/W1.zip', 'e', 'ObjectRestore:Completed', 'c', 'i', 'W1', 'downloaded', 1, 0, 'run', 'host', "
+    "'2026-03-01 12:15', 1)",
+    "INSERT INTO glacier_sync_work (id, object_id, rid, files, bytes, phase) VALUES (1, 1, 'W1', 2, 3, 'debagged')",
+    "INSERT INTO glacier_sync_event (id, object_id, time, kind, message, details) "
+    "VALUES (1000, 1, '2026-03-01 12:00', 'downloaded', 'downloaded', '{}')",
+)
 
 
 def execute(url: str, *statements: str) -> None:
@@ -60,6 +74,26 @@ def test_migrating_twice_keeps_what_is_there(url: str) -> None:
         assert len(ledger.objects()) == 1
     with opened(url) as ledger:
         assert len(ledger.objects()) == 1
+
+
+def test_an_earlier_schema_is_brought_here_with_all_it_holds(url: str) -> None:
+    database = Database(url, None)
+    config = Config()
+    config.set_main_option("script_location", "glacier_sync.ledger:migrations")
+    with database.writing() as session:
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "0001")
+    database.close()
+    execute(url, *ROWS_OF_THE_FIRST_SCHEMA)
+    with pytest.raises(LedgerConfigurationError, match=r"has schema 0001, expected \d+: run the migration"):
+        opened(url)
+    with Ledger(url, lease=LEASE) as ledger:
+        ledger.migrate()
+        (item,) = ledger.objects()
+        assert (item.key, item.phase, item.claimed_by, item.progress) == ("a/W1.zip", "downloaded", "run", None)
+        assert [work.rid for work in item.works] == ["W1"]
+        assert [event.message for event in ledger.events(item.id)] == ["downloaded"]
+        assert ledger.hold(item.id, dag_run("next")).claim_count == 2
 
 
 def test_the_migrations_make_what_the_models_say(new: str) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from tests.support.fault_proxy import Fault, fault_proxy
@@ -18,10 +19,10 @@ from tests.support.pipeline import (
 
 from glacier_sync import pipeline
 from glacier_sync.errors import PermanentError, TransientError
-from glacier_sync.ledger import LedgerObject, Run
+from glacier_sync.ledger import ClaimLostError, LedgerObject, Run
 from glacier_sync.pipeline import Context, Done, RetryLater
 from glacier_sync.pipeline.intake import take
-from glacier_sync.pipeline.lease import kept_lease
+from glacier_sync.pipeline.lease import Lease
 from glacier_sync.pipeline.stage import Stage, run_stage
 from glacier_sync.works import staging_key
 
@@ -127,13 +128,78 @@ def test_leases_are_renewed_while_a_stage_works(place: Installation, bag: Bagger
     number = place.claimed(bag("W1TEST01"), FIRST)
     before = place.ledger.object(number).lease_until
     assert before
-    with kept_lease(place.context(FIRST, lease_minutes=0.001)):
+    context = place.context(FIRST, lease_minutes=0.001)
+    with Lease(context.settings, context.ledger, FIRST, number):
         until = time.monotonic() + 60
         while place.ledger.object(number).lease_until == before and time.monotonic() < until:
             time.sleep(0.01)
     after = place.ledger.object(number).lease_until
     assert after
     assert after > before
+
+
+def eventually(is_so: Callable[[], bool]) -> bool:
+    """Wait for what another thread or process does."""
+    until = time.monotonic() + 60
+    while not is_so() and time.monotonic() < until:
+        time.sleep(0.01)
+    return is_so()
+
+
+def test_the_ledger_is_told_how_far_a_stage_has_come(place: Installation, bag: Bagger) -> None:
+    number = place.claimed(bag("W1TEST01"), FIRST)
+
+    def long_work(context: Context, item: LedgerObject) -> Done:
+        progress = context.progress("try_out", item.id)
+        for done in (300, 700):
+            progress(done, 1000)
+            assert eventually(partial(is_told, done))
+        context.ledger.note(item.id, context.run, "seen")
+        return Done("")
+
+    def is_told(done: int) -> bool:
+        found = place.ledger.object(number).progress
+        return found is not None and (found.stage, found.pace.done, found.pace.in_all) == ("try_out", done, 1000)
+
+    assert isinstance(run_stage(place.context(FIRST, lease_minutes=0.002), stage(long_work), number), Done)
+    assert place.kinds(number)[-1] == "note"
+
+
+def taken_over(place: Installation, number: int) -> None:
+    place.ledger.release(number, FIRST, "given back by hand")
+    place.ledger.hold(number, SECOND)
+
+
+def test_work_on_an_object_that_was_lost_ends_at_the_next_tick(place: Installation, bag: Bagger) -> None:
+    number = place.claimed(bag("W1TEST01"), FIRST)
+
+    def endless(context: Context, item: LedgerObject) -> Done:
+        progress = context.progress("try_out", item.id)
+        taken_over(place, number)
+        for done in range(60_000):
+            progress(done, 60_000)
+            time.sleep(0.001)
+        return Done("")
+
+    outcome = run_stage(place.context(FIRST, lease_minutes=0.002), stage(endless), number)
+    assert isinstance(outcome, RetryLater)
+    assert f"in the hands of {SECOND.name}" in outcome.reason
+    assert place.ledger.object(number).claimed_by == SECOND.name
+
+
+def test_a_process_that_was_stopped_for_longer_than_its_lease_asks_before_it_goes_on(
+    place: Installation, bag: Bagger
+) -> None:
+    """Its thread that renews is stopped as well, so that here it is never begun."""
+    number = place.claimed(bag("W1TEST01"), FIRST)
+    context = place.context(FIRST, lease_minutes=0.001)
+    progress = Lease(context.settings, context.ledger, FIRST, number).watched(context.progress)("try_out", number)
+    time.sleep(0.1)
+    progress(1, 2)
+    taken_over(place, number)
+    time.sleep(0.1)
+    with pytest.raises(ClaimLostError, match="is no longer in the hands of this process of dag/first"):
+        progress(2, 2)
 
 
 def test_the_lease_lives_on_beside_the_bash_of_a_dag_task(
