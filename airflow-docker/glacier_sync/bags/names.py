@@ -11,6 +11,9 @@ import re
 
 _MAX_COMPONENT_BYTES = 255
 _MAX_BYTES_OF_CHAR = 4
+_PLAIN = re.compile(r"(?!\.)[^/\\:\0]{1,63}(?:/[^/\\:\0]{1,63})*")
+"""Names that are safe at first sight, in which no component has a dot at its beginning."""
+
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _ENCODED: dict[str, str] = {"%0a": "\n", "%0d": "\r", "%25": "%"}
 _ENCODED_BREAK = re.compile("%0[AaDd]")
@@ -31,6 +34,8 @@ def unsafe(name: str) -> str | None:
     RFC 8493 §5.1. Backslashes are part of a name here, but a name that would
     climb out where they separate folders is refused as well.
     """
+    if _PLAIN.fullmatch(name) and "/." not in name:
+        return None
     components = name.split("/")
     on_windows = name.replace("\\", "/").split("/")
     problems = (

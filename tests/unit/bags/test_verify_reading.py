@@ -67,7 +67,9 @@ def test_what_is_no_bag_is_reported_as_an_invalid_one(tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_bytes(b"some text")
     (tmp_path / "empty.zip").write_bytes(b"")
     assert defects_of(tmp_path / "folder") == ["folder: is a directory without bagit.txt and data/: expected a bag"]
-    assert defects_of(tmp_path / "text.zip") == ["text.zip: is no zip (File is not a zip file): expected a whole zip"]
+    assert defects_of(tmp_path / "text.zip") == [
+        "text.zip: is no zip: it has no end of its central directory: expected a whole zip"
+    ]
     assert defects_of(tmp_path / "empty.zip") == ["empty.zip: is empty: expected a zip"]
 
 

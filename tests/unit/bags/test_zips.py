@@ -154,7 +154,7 @@ def test_a_cut_off_zip_is_said_to_be_cut_off(keep: float, tmp_path: Path) -> Non
     path.write_bytes(data[: int(len(data) * keep)])
     (defect,) = defects_of(path)
     assert defect.startswith(
-        "W1.bag.zip: begins as a zip, but its central directory is missing or damaged: it was cut off"
+        "W1.bag.zip: begins as a zip, but has no end of its central directory: it was cut off or damaged"
     )
 
 
@@ -217,8 +217,8 @@ def test_names_are_taken_byte_for_byte_whatever_their_flag(tmp_path: Path) -> No
 
 def test_a_name_that_is_falsely_flagged_as_utf8_is_refused(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "W1.bag.zip", [ZipEntry(b"W1.bag/\xff", flags=0x800)])
-    (defect,) = defects_of(path)
-    assert "'utf-8' codec can't decode byte 0xff" in defect
+    found = "W1.bag/\\xff: is a name that isn't UTF-8, though it is said to be: expected one inside a bag"
+    assert found in defects_of(path)
 
 
 def test_sizes_beyond_4_gib_are_read_from_zip64_fields(tmp_path: Path) -> None:

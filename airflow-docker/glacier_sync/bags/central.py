@@ -1,0 +1,313 @@
+"""The central directory of a zip: found, walked in blocks, and held as a few numbers for each entry.
+
+An entry's record is read again where it is needed: a million entries take some
+tens of megabytes, whatever their names. What is wrong with the directory as a whole
+is told here; what is wrong with an entry is for the caller to judge.
+(APPNOTE.TXT, the .ZIP File Format Specification, §4.3 to §4.5.)
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+LOCAL_SIZE = 30
+"""How long a local header is, without its name and its extra fields."""
+
+MOST_ENTRIES = 1 << 22
+
+_END = struct.Struct("<4s4H2LH")
+_END_SIGNATURE = b"PK\x05\x06"
+_LONGEST_COMMENT = 0xFFFF
+_LOCATOR = struct.Struct("<4sLQL")
+_LOCATOR_SIGNATURE = b"PK\x06\x07"
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_END64_SIGNATURE = b"PK\x06\x06"
+_RECORD = struct.Struct("<4s6H3L5H2L")
+_RECORD_SIGNATURE = b"PK\x01\x02"
+_LONGEST_RECORD = _RECORD.size + 3 * 0xFFFF
+_EXTRA = struct.Struct("<2H")
+_IN_ZIP64 = 0xFFFFFFFF
+_SHORT_IN_ZIP64 = 0xFFFF
+_ZIP64 = 0x0001
+_WALKED = 1 << 20
+_BLOCK = 1 << 16
+_BLOCKS = 64
+
+
+class NoDirectoryError(Exception):
+    """Raised where no central directory can be read: what was found, and what was expected."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(found, expected)
+        self.found = found
+        self.expected = expected
+
+
+class Record(NamedTuple):
+    """An entry as the central directory says; sizes and offsets in bytes, ``extra`` by the fields' numbers.
+
+    ``problem`` tells why the record contradicts itself, or is None; ``length`` is the record's own.
+    """
+
+    name: bytes
+    flags: int
+    method: int
+    time: int
+    date: int
+    crc: int
+    compressed: int
+    size: int
+    attributes: int
+    header: int
+    extra: tuple[tuple[int, bytes], ...]
+    problem: str | None
+    length: int
+
+
+class End(NamedTuple):
+    """Where a central directory is, and how many entries the zip's end counts, on this disk and in all.
+
+    ``shift`` is how many bytes stand before the zip, or are missing there if it is
+    negative: offsets count from the zip's own beginning.
+    """
+
+    start: int
+    stop: int
+    entries: tuple[int, int]
+    shift: int
+    problems: tuple[tuple[str, str], ...]
+
+
+class Directory:
+    """The entries of a zip, in the order of their headers, by number. Raises NoDirectoryError and OSError."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.end = _find_end(fd, os.fstat(fd).st_size)
+        self._places = array("q")
+        self._headers = array("q")
+        self._blocks: dict[int, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, number: int) -> Record:
+        place = self._places[number]
+        lengths = struct.unpack("<3H", self._at(place + 28, 6))
+        record = self._at(place, _RECORD.size + sum(lengths))
+        return _parsed(record, 0, self.end.shift)
+
+    def name(self, number: int) -> bytes:
+        """Return an entry's name, as the zip has it."""
+        place = self._places[number]
+        low, high = self._at(place + 28, 2)
+        return self._at(place + _RECORD.size, low | high << 8)
+
+    def size(self, number: int) -> int:
+        """Return an entry's size, inflated."""
+        size = int.from_bytes(self._at(self._places[number] + 24, 4), "little")
+        return self[number].size if size == _IN_ZIP64 else size
+
+    def header(self, number: int) -> int:
+        """Return where an entry's local header is."""
+        return self._headers[number]
+
+    def limit(self, number: int) -> int:
+        """Return where the next entry, or the central directory, begins."""
+        return self._headers[number + 1] if number + 1 < len(self._headers) else self.end.start
+
+    def walk(self) -> Iterator[Record]:
+        """Yield every record once, in the directory's order; numbers are good when all are read."""
+        position, stop = self.end.start, self.end.stop
+        held, begin = b"", position
+        while position < stop:
+            if begin + len(held) - position < _LONGEST_RECORD and begin + len(held) < stop:
+                begin, held = position, self._read(position, min(_WALKED, stop - position))
+            record = _parsed(held, position - begin, self.end.shift)
+            if len(self._places) == MOST_ENTRIES:
+                raise NoDirectoryError("has too many entries", f"{MOST_ENTRIES} at most")
+            self._places.append(position)
+            self._headers.append(record.header)
+            position += record.length
+            yield record
+
+    def names(self, numbers: Iterable[int]) -> Iterator[tuple[bytes, int]]:
+        """Yield entries' names with their sizes; numbers that ascend are read in large blocks."""
+        held, begin, whole = b"", 0, 0
+        for number in numbers:
+            place = self._places[number]
+            at = place - begin
+            if not 0 <= at < whole:
+                held, begin, at = self._read(place, _WALKED), place, 0
+                whole = len(held) if place + len(held) >= self.end.stop else len(held) - _LONGEST_RECORD
+            name = held[at + _RECORD.size : at + _RECORD.size + (held[at + 28] | held[at + 29] << 8)]
+            size = int.from_bytes(held[at + 24 : at + 28], "little")
+            yield name, self[number].size if size == _IN_ZIP64 else size
+
+    def sort(self) -> array[int] | None:
+        """Put the entries in the order of their headers; return the old numbers, or None if they were so before."""
+        headers = self._headers
+        if all(one <= other for one, other in pairwise(headers)):
+            return None
+        order = array("q", sorted(range(len(headers)), key=headers.__getitem__))
+        self._headers = array("q", map(headers.__getitem__, order))
+        self._places = array("q", map(self._places.__getitem__, order))
+        return order
+
+    def _at(self, offset: int, length: int) -> bytes:
+        """Return a few bytes of the directory, through the blocks that were read last."""
+        number = offset // _BLOCK
+        block = self._blocks.get(number)
+        if block is None:
+            block = self._read(number * _BLOCK, _BLOCK)
+            # Cleared at a stroke: other threads may read meanwhile.
+            if len(self._blocks) >= _BLOCKS:
+                self._blocks.clear()
+            self._blocks[number] = block
+        begin = offset - number * _BLOCK
+        found = block[begin : begin + length]
+        return found if len(found) == length else self._read(offset, length)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        return os.pread(self._fd, length, offset)
+
+
+def _find_end(fd: int, size: int) -> End:
+    """Find the one end of the central directory, and its ZIP64 end if it has one (§4.3.14 to §4.3.16)."""
+    first = max(size - _END.size - _LONGEST_COMMENT, 0)
+    tail = os.pread(fd, size - first, first)
+    places = [place for place in _occurrences(tail, _END_SIGNATURE) if place + _END.size <= len(tail)]
+    if not places:
+        raise NoDirectoryError("has no end of its central directory", "a whole zip")
+    lasts = [place + _END.size + _comment_length(tail, place) for place in places]
+    whole = [place for place, last in zip(places, lasts, strict=True) if last == len(tail)]
+    place = whole[-1] if whole else places[-1]
+    problems = []
+    if len(whole) > 1 or places[-1] > place:
+        problems.append(("has another end of its central directory in its comment", "one end"))
+    if not whole:
+        behind = lasts[-1] < len(tail)
+        problems.append(
+            ("has bytes behind its end", "nothing there") if behind else ("is cut off in its comment", "a whole zip")
+        )
+    _, disk, first_disk, here, entries, length, offset, _ = _END.unpack_from(tail, place)
+    stop = first + place
+    fields64 = _end64(fd, stop)
+    if fields64:
+        short = (disk, first_disk, here, entries, length, offset)
+        if any(
+            one not in (other, _SHORT_IN_ZIP64 if index < 4 else _IN_ZIP64)
+            for index, (one, other) in enumerate(zip(short, fields64, strict=True))
+        ):
+            problems.append(("has two ends that contradict each other", "the same in its end and its ZIP64 end"))
+        disk, first_disk, here, entries, length, offset = fields64
+        stop -= _LOCATOR.size + _END64.size
+    elif _IN_ZIP64 in (length, offset):
+        raise NoDirectoryError("needs a ZIP64 end, and has none", "a whole zip")
+    if disk or first_disk:
+        raise NoDirectoryError("is one of several parts of a zip", "a zip in one file")
+    if length > stop:
+        raise NoDirectoryError(f"says its central directory has {length} bytes, more than the file", "a whole zip")
+    return End(stop - length, stop, (here, entries), stop - length - offset, tuple(problems))
+
+
+def _end64(fd: int, end: int) -> tuple[int, int, int, int, int, int] | None:
+    """Return what the ZIP64 end says in the place of the end, if there is one before it (§4.3.14, §4.3.15)."""
+    locator = os.pread(fd, _LOCATOR.size, end - _LOCATOR.size) if end >= _LOCATOR.size else b""
+    if not locator.startswith(_LOCATOR_SIGNATURE):
+        return None
+    _, disk, _, disks = _LOCATOR.unpack(locator)
+    place = end - _LOCATOR.size - _END64.size
+    found = os.pread(fd, _END64.size, place) if place >= 0 else b""
+    if not found.startswith(_END64_SIGNATURE):
+        raise NoDirectoryError("has no ZIP64 end where its locator is", "one right before it")
+    _, length, _, _, *fields = _END64.unpack(found)
+    if length != _END64.size - 12:
+        raise NoDirectoryError("has a ZIP64 end of another version", f"one of {_END64.size - 12} bytes")
+    if disk or disks > 1:
+        raise NoDirectoryError("is one of several parts of a zip", "a zip in one file")
+    number, first, here, entries, size, offset = fields
+    return number, first, here, entries, size, offset
+
+
+def _occurrences(data: bytes, part: bytes) -> Iterator[int]:
+    place = data.find(part)
+    while place >= 0:
+        yield place
+        place = data.find(part, place + 1)
+
+
+def _comment_length(tail: bytes, end: int) -> int:
+    return int.from_bytes(tail[end + _END.size - 2 : end + _END.size], "little")
+
+
+def _parsed(data: bytes, at: int, shift: int) -> Record:
+    """Return the record at a place. Raises NoDirectoryError if there is none."""
+    if len(data) - at < _RECORD.size or not data.startswith(_RECORD_SIGNATURE, at):
+        raise NoDirectoryError("has a central directory that is damaged", "a whole zip")
+    fields = _RECORD.unpack_from(data, at)
+    _, _, _, flags, method, time, date, crc, compressed, size, name_length, extra_length, comment = fields[:13]
+    disk, _, attributes, header = fields[13:]
+    start = at + _RECORD.size
+    end = start + name_length
+    if end + extra_length + comment > len(data):
+        raise NoDirectoryError("has a central directory that is cut off", "a whole zip")
+    name = data[start:end]
+    extra: tuple[tuple[int, bytes], ...] = ()
+    problem = None
+    if extra_length:
+        extra, problem = _fields(data[end : end + extra_length])
+    if _IN_ZIP64 in (size, compressed, header) or disk == _SHORT_IN_ZIP64:
+        values = _zip64([field for kind, field in extra if kind == _ZIP64], (size, compressed, header, disk))
+        if values is None:
+            problem = "has sizes in a ZIP64 field that it doesn't have"
+        else:
+            size, compressed, header, disk = values
+    if disk:
+        problem = "is in another part of the zip"
+    length = end + extra_length + comment - at
+    return Record(
+        name, flags, method, time, date, crc, compressed, size, attributes, header + shift, extra, problem, length
+    )
+
+
+def _fields(data: bytes) -> tuple[tuple[tuple[int, bytes], ...], str | None]:
+    """Return an entry's extra fields (§4.5.1), and why they make no sense; zeros at the end fill up."""
+    found = []
+    problem = None
+    position = 0
+    while len(data) - position >= _EXTRA.size:
+        kind, length = _EXTRA.unpack_from(data, position)
+        position += _EXTRA.size
+        if position + length > len(data):
+            problem = "has an extra field that reaches beyond the others"
+            break
+        found.append((kind, data[position : position + length]))
+        position += length
+    if problem is None and any(data[position:]):
+        problem = "has bytes behind its extra fields"
+    return tuple(found), problem
+
+
+def _zip64(held: list[bytes], short: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
+    """Return size, compressed size, header and disk, where they don't fit from the one ZIP64 field (§4.5.3)."""
+    if len(held) != 1:
+        return None
+    values = []
+    position = 0
+    for value, length, mark in zip(short, (8, 8, 8, 4), (*[_IN_ZIP64] * 3, _SHORT_IN_ZIP64), strict=True):
+        if value != mark:
+            values.append(value)
+            continue
+        part = held[0][position : position + length]
+        if len(part) < length:
+            return None
+        values.append(int.from_bytes(part, "little"))
+        position += length
+    size, compressed, header, disk = values
+    return size, compressed, header, disk

@@ -1,0 +1,94 @@
+"""Which bags a zip holds: one at its root, or its folders that have bagit.txt or end in ``.bag``."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from glacier_sync.bags.defects import Defect, NotABag, OutsideBag, SameName
+from glacier_sync.bags.entries import Contents, Refused, ZipFiles
+from glacier_sync.bags.sources import Bag, Listing
+from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX
+from glacier_sync.works import BAG_SUFFIX
+
+_DECLARATION = DECLARATION.encode()
+
+
+def divide(contents: Contents, *, zip_name: str, rid: str) -> Listing:
+    """Divide what a zip holds into bags; ``rid`` names the one at its root."""
+    tops = _tops(contents)
+    if DECLARATION in contents.files:
+        inner = [
+            OutsideBag(f"{top}/{DECLARATION}", "is a bag inside the bag at the zip's root", "one or the other")
+            for top in tops
+            if f"{top}/{DECLARATION}" in contents.files and f"{top}/" != PAYLOAD_PREFIX
+        ]
+        files, folders = contents.files, frozenset(contents.folders)
+        defects = (*contents.defects, *inner)
+        return Listing((Bag(rid, "", files, folders, Refused(files, contents.states), defects),))
+    return _nested(contents, tops, zip_name)
+
+
+def _nested(contents: Contents, tops: Collection[str], zip_name: str) -> Listing:
+    """Return the bags that are folders at the zip's root."""
+    numbers, outside = _by_top(contents.files, tops)
+    folders: dict[str, set[str]] = defaultdict(set)
+    for name in contents.folders:
+        top, _, rest = name.partition("/")
+        if rest:
+            folders[top].add(rest)
+    defects: dict[str, list[Defect]] = defaultdict(list)
+    for defect in contents.defects:
+        top, slash, _ = defect.path.partition("/")
+        defects[top if slash and top in tops else ""].append(defect)
+    if not tops:
+        return Listing((), (*defects[""], _no_bag(contents.files, zip_name)))
+    bags = []
+    for top in tops:
+        prefix = f"{top}/"
+        files = contents.files.below(prefix.encode("utf-8", "surrogateescape"), numbers[top])
+        name, refused = top.removesuffix(BAG_SUFFIX), Refused(files, contents.states)
+        bags.append(Bag(name, prefix, files, frozenset(folders[top]), refused, tuple(defects[top])))
+    strays = [OutsideBag(name, "belongs to no bag of this zip", "bags only") for name in sorted(outside)]
+    return Listing(tuple(bags), (*defects[""], *strays, *_same_names(bags)))
+
+
+def _tops(contents: Contents) -> list[str]:
+    """Return the folders at the zip's root that are bags, in order."""
+    tops = set()
+    last = b""
+    for name in contents.files.raw_names():
+        top, slash, rest = name.partition(b"/")
+        if slash and (top != last or rest == _DECLARATION):
+            last = top
+            if rest == _DECLARATION or top.endswith(BAG_SUFFIX.encode()):
+                tops.add(top.decode("utf-8", "surrogateescape"))
+    tops |= {top for top in (name.partition("/")[0] for name in contents.folders) if top.endswith(BAG_SUFFIX)}
+    return sorted(tops)
+
+
+def _by_top(files: ZipFiles, tops: Collection[str]) -> tuple[Mapping[str, array[int]], list[str]]:
+    """Return the numbers of the entries in each bag, and the names of files in none."""
+    numbers = {top: array("I") for top in tops}
+    outside = []
+    for number, name in zip(files.entries(), files, strict=True):
+        top, slash, _ = name.partition("/")
+        if slash and top in numbers:
+            numbers[top].append(number)
+        else:
+            outside.append(name)
+    return numbers, outside
+
+
+def _no_bag(files: ZipFiles, zip_name: str) -> Defect:
+    hint = "; its names use backslashes for folders" if any("\\" in name for name in files) else ""
+    return NotABag(zip_name, f"holds {len(files)} files and no bag{hint}", "a folder with bagit.txt")
+
+
+def _same_names(bags: Iterable[Bag]) -> Iterator[Defect]:
+    seen: dict[str, str] = {}
+    for bag in bags:
+        if bag.name in seen:
+            yield SameName(bag.prefix, f"and {seen[bag.name]} are bags of one name", "each bag once")
+        seen.setdefault(bag.name, bag.prefix)

@@ -1,0 +1,279 @@
+"""Judging what the central directory of a zip says, before any entry is read.
+
+(APPNOTE.TXT, the .ZIP File Format Specification, §4.4 to §4.6.)
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
+
+from glacier_sync.bags.central import LOCAL_SIZE, Directory, Record
+from glacier_sync.bags.defects import DamagedZip, Defect, SameName, SpecialFile, UnsafeName, UnsupportedEntry
+from glacier_sync.bags.files import Files, NameIndex
+from glacier_sync.bags.names import shown, unsafe
+from glacier_sync.hashing.entries import DEFLATED, ENCRYPTED, STORED
+
+_PATCHED = 0x20
+_UTF8 = 0x800
+_METHODS = {STORED: "stored", DEFLATED: "deflated"}
+_OTHER_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ"}
+_LARGEST_RATIO = 1032
+"""How much smaller deflate can make bytes at the most (zlib's documentation, "Maximum Compression Factor")."""
+
+_UNICODE_PATH = 0x7075
+_DOS_KINDS = {0x8: "a volume label", 0x10: "a folder by its attributes", 0x400: "a reparse point"}
+
+_PLAIN_KINDS = (0, stat.S_IFREG >> 12)
+
+_TAKEN, _REFUSED, _LEFT = b"\0\1\2"
+
+
+class ZipFiles(Files):
+    """The files of a zip, or those below a prefix, named without it."""
+
+    def __init__(self, directory: Directory, index: NameIndex, numbers: array[int], prefix: bytes = b"") -> None:
+        self._directory = directory
+        self._index = index
+        self._numbers = numbers
+        self._prefix = prefix
+
+    def __getitem__(self, name: str) -> int:
+        return self._directory.size(self.entry(name))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(os.fsdecode, self.raw_names())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._find(name) is not None
+
+    def pairs(self) -> Iterator[tuple[str, int]]:
+        """Yield each name with its size, in the order of the entries' headers."""
+        cut = len(self._prefix)
+        for name, size in self._directory.names(self._numbers):
+            yield os.fsdecode(name[cut:]), size
+
+    def number(self, name: str) -> int | None:
+        """Return the place of a name in the listing, or None if there is no such file."""
+        entry = self._find(name)
+        return None if entry is None else bisect_left(self._numbers, entry)
+
+    def entry(self, name: str) -> int:
+        """Return the number of a file's entry in the directory. Raises KeyError."""
+        entry = self._find(name)
+        if entry is None:
+            raise KeyError(name)
+        return entry
+
+    def raw_names(self) -> Iterator[bytes]:
+        """Yield the names as the zip has them, in the order of the entries' headers."""
+        cut = len(self._prefix)
+        return (name[cut:] for name, _ in self._directory.names(self._numbers))
+
+    def entries(self) -> array[int]:
+        """Return the numbers of the files' entries in the directory, ascending."""
+        return self._numbers
+
+    def below(self, prefix: bytes, numbers: array[int]) -> ZipFiles:
+        """Return the files of these entries, all of which begin with ``prefix``."""
+        return ZipFiles(self._directory, self._index, numbers, prefix)
+
+    def _find(self, name: str) -> int | None:
+        return self._index.find(self._prefix + os.fsencode(name))
+
+
+@dataclass(frozen=True)
+class Refused(Container[str]):
+    """The files that are there but must not be read, as ``files`` names them."""
+
+    files: ZipFiles
+    states: bytearray
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.states[self.files.entry(name)] == _REFUSED
+
+
+@dataclass
+class Contents:
+    """What a zip lists, with names that are safe: to be divided into bags."""
+
+    files: ZipFiles
+    states: bytearray
+    folders: set[str] = field(default_factory=set)
+    defects: list[Defect] = field(default_factory=list)
+
+
+def judge(directory: Directory, zip_name: str) -> Contents:
+    """Take the entries that have safe names of their own; note the defects of all. Raises NoDirectoryError."""
+    return _Judge(directory, zip_name).judge()
+
+
+class _Judge:
+    def __init__(self, directory: Directory, zip_name: str) -> None:
+        self._directory = directory
+        self._zip_name = zip_name
+        self._ends = array("q")
+        self._states = bytearray()
+        self._folders: set[str] = set()
+        self._found: list[tuple[int, Defect]] = []
+
+    def judge(self) -> Contents:
+        directory = self._directory
+        for number, record in enumerate(directory.walk()):
+            self._take(number, record)
+        self._sort()
+        self._find_overlaps()
+        index = NameIndex(len(directory), directory.name)
+        self._find_doubles(index)
+        numbers = array("I", (number for number, state in enumerate(self._states) if state != _LEFT))
+        files = ZipFiles(directory, index, numbers)
+        self._find_files_as_folders(files)
+        self._found.sort(key=lambda found: found[0])
+        return Contents(files, self._states, self._folders, [*self._of_whole(), *(defect for _, defect in self._found)])
+
+    def _take(self, number: int, record: Record) -> None:
+        name = os.fsdecode(record.name)
+        self._ends.append(record.header + LOCAL_SIZE + len(record.name) + record.compressed)
+        if _is_plain(record) and unsafe(name) is None:
+            self._states.append(_TAKEN)
+            return
+        folder = record.name.endswith(b"/")
+        defects = _entry_defects(record, name, folder=folder)
+        self._found += [(number, defect) for defect in defects]
+        unsafe_name = any(isinstance(defect, UnsafeName) for defect in defects)
+        if folder and not unsafe_name:
+            self._folders.add(name[:-1])
+        self._states.append(_LEFT if folder or unsafe_name else _REFUSED if defects else _TAKEN)
+
+    def _sort(self) -> None:
+        order = self._directory.sort()
+        if order is None:
+            return
+        self._ends = array("q", map(self._ends.__getitem__, order))
+        self._states = bytearray(map(self._states.__getitem__, order))
+        if self._found:
+            places = {old: new for new, old in enumerate(order)}
+            self._found = [(places[old], defect) for old, defect in self._found]
+
+    def _find_overlaps(self) -> None:
+        overlapped = False
+        for number, end in enumerate(self._ends):
+            overlaps = end > self._directory.limit(number)
+            if overlaps or overlapped:
+                self._refuse(number, DamagedZip, "shares bytes with another entry", "each for itself")
+            if self._directory.header(number) < 0:
+                found = "begins before the zip: bytes are missing, or its end is damaged"
+                self._refuse(number, DamagedZip, found, "a whole zip")
+            overlapped = overlaps
+
+    def _find_doubles(self, index: NameIndex) -> None:
+        numbers = [number for number, state in enumerate(self._states) if state != _LEFT]
+        for number, (name, _) in zip(numbers, self._directory.names(numbers), strict=True):
+            first = index.add(name, number)
+            if first is not None:
+                self._refuse(first, SameName, "is in the zip twice", "each name once")
+                self._states[number] = _LEFT
+
+    def _find_files_as_folders(self, files: ZipFiles) -> None:
+        last = ""
+        seen: set[str] = set()
+        for name in (*self._folders, *files):
+            parent = name.rpartition("/")[0]
+            if parent == last:
+                continue
+            last = parent
+            while parent and parent not in seen:
+                seen.add(parent)
+                parent = parent.rpartition("/")[0]
+        for name in sorted(name for name in seen | self._folders if name in files):
+            self._refuse(files.entry(name), SameName, "is a file and a folder", "one of them")
+
+    def _refuse(self, number: int, kind: type[DamagedZip | SameName], found: str, expected: str) -> None:
+        self._found.append((number, kind(os.fsdecode(self._directory.name(number)), found, expected)))
+        if self._states[number] == _TAKEN:
+            self._states[number] = _REFUSED
+
+    def _of_whole(self) -> Iterator[Defect]:
+        """Yield what is wrong with the zip as a whole."""
+        directory = self._directory
+        yield from (DamagedZip(self._zip_name, *problem) for problem in directory.end.problems)
+        for counted in set(directory.end.entries) - {len(directory)}:
+            expected = f"the {counted} that its end counts"
+            yield DamagedZip(self._zip_name, f"has {len(directory)} entries", expected)
+        before = directory.header(0) if len(directory) else directory.end.start
+        if before > 0:
+            yield DamagedZip(self._zip_name, f"has {before} bytes before its first entry", "none")
+
+
+def _is_plain(record: Record) -> bool:
+    """Tell whether an entry's record has nothing in it that has to be looked at twice."""
+    return (
+        record.method == STORED
+        and record.compressed == record.size
+        and not record.flags & (ENCRYPTED | _PATCHED | _UTF8)
+        and not record.extra
+        and not record.problem
+        and record.attributes >> 28 in _PLAIN_KINDS
+        and not record.attributes & sum(_DOS_KINDS)
+        and not record.name.endswith(b"/")
+    )
+
+
+def _entry_defects(record: Record, name: str, *, folder: bool) -> list[Defect]:
+    defects: list[Defect] = []
+    danger = unsafe(name.removesuffix("/")) or _contradicted(record)
+    if danger:
+        defects.append(UnsafeName(name, f"is a name that {danger}", "one inside a bag"))
+    special = _special(record.attributes, folder=folder)
+    if special:
+        defects.append(SpecialFile(name, f"is {special}", "files and folders only"))
+    if record.flags & ENCRYPTED:
+        defects.append(UnsupportedEntry(name, "is encrypted", "a zip without a password"))
+    if record.flags & _PATCHED:
+        defects.append(UnsupportedEntry(name, "is the difference from another file", "whole files"))
+    if record.method not in _METHODS:
+        method = _OTHER_METHODS.get(record.method, str(record.method))
+        found = f"is compressed by the method {method}"
+        defects.append(UnsupportedEntry(name, found, " or ".join(_METHODS.values())))
+    if record.problem:
+        defects.append(DamagedZip(name, record.problem, "a record that makes sense"))
+    size, compressed = record.size, record.compressed
+    if folder and (size or record.crc):
+        defects.append(DamagedZip(name, f"is a folder with {size} bytes", "none"))
+    if record.method == STORED and compressed != size:
+        defects.append(DamagedZip(name, f"is stored with {compressed} bytes", f"the {size} it is said to have"))
+    if record.method == DEFLATED and size > compressed * _LARGEST_RATIO:
+        expected = f"{_LARGEST_RATIO} for each byte at most"
+        defects.append(DamagedZip(name, f"is said to have {size} bytes in {compressed} deflated ones", expected))
+    return defects
+
+
+def _contradicted(record: Record) -> str | None:
+    """Return what is wrong with a name beside what it says: its encoding, or a second name (§4.6.9)."""
+    if record.flags & _UTF8 and not record.name.isascii():
+        try:
+            record.name.decode("utf-8")
+        except UnicodeDecodeError:
+            return "isn't UTF-8, though it is said to be"
+    for kind, data in record.extra:
+        if kind != _UNICODE_PATH:
+            continue
+        is_current = data[:1] == b"\x01" and int.from_bytes(data[1:5], "little") == zlib.crc32(record.name)
+        if is_current and data[5:] != record.name:
+            return f"its Unicode path field has otherwise, as {shown(os.fsdecode(data[5:]))}"
+    return None
+
+
+def _special(attributes: int, *, folder: bool) -> str | None:
+    kind = stat.S_IFMT(attributes >> 16)
+    if kind not in (0, stat.S_IFDIR if folder else stat.S_IFREG):
+        return "a symbolic link" if kind == stat.S_IFLNK else f"a special file (mode {kind:o})"
+    return next((what for bit, what in _DOS_KINDS.items() if attributes & bit and not (folder and bit == 0x10)), None)
