@@ -160,7 +160,7 @@ copy_sync_scripts() {
     if [[ -n $SYNC_SCRIPTS ]]; then
         copy_tree "$SYNC_SCRIPTS" bin
     else
-        copy_tree "$PROJECT_DIR/bin" bin syncOneWork.sh
+        copy_tree "$PROJECT_DIR/bin" bin syncOneWork.sh _sync_archive.sh _sync_web.sh
     fi
 }
 

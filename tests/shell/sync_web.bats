@@ -29,6 +29,7 @@ teardown_file() {
 setup() {
     root=$BATS_TEST_TMPDIR
     bucket=web-$BATS_TEST_NUMBER
+    export TO=seen:$bucket/pre/fix/W1/images
     rclone --config /dev/null mkdir "seen:$bucket"
     mkdir -p "$root/stubs" "$root/archive/Archive0" "$root/staging/W1/images/W1-I1"
     printf '#!/bin/sh\n' >"$root/stubs/audit-tool"
@@ -103,8 +104,8 @@ on_web() {
 @test "archive and web in one run; the web's failure keeps the RID off the list" {
     rclone --config /dev/null rmdir "seen:$bucket"
     sync_web -a "$root/archive/Archive"
-    [ "$status" -ne 0 ]
-    [[ ${lines[-1]} == "syncOneWork: W1: FAILED: copy to the web: rclone didn't copy everything to s3://$bucket/pre/fix/W1/images/"*"(exit status $status)" ]]
+    [ "$status" -eq 45 ]
+    [[ ${lines[-1]} == "syncOneWork: W1: FAILED: copy to the web: rclone ended with "*" and didn't copy everything to s3://$bucket/pre/fix/W1/images/"*"(exit status 45)" ]]
     diff -r "$work" "$root/archive/Archive0/00/W1"
     [ ! -e "$root/list" ]
 }
@@ -116,11 +117,108 @@ on_web() {
     [[ $output == *"WARNING"*"W1 has no folder images"* ]]
 }
 
-@test "a missing rclone is named with Debian's package" {
-    for command in bash env basename cat date dirname find flock mkdir realpath tee; do
+# stub_rclone: rclone, after whose copy something happens to the bucket: the text is standard input.
+stub_rclone() {
+    {
+        cat <<'END'
+#!/usr/bin/env bash
+/usr/bin/rclone "$@" || exit
+[[ $1 == copy || $1 == sync ]] || exit 0
+END
+        cat
+    } >"$root/stubs/rclone"
+    chmod +x "$root/stubs/rclone"
+}
+
+@test "images that aren't on the web as they were copied are named" {
+    stub_rclone <<'END'
+printf ONE | /usr/bin/rclone --config /dev/null rcat "$TO/W1-I1/I10001.jpg"
+/usr/bin/rclone --config /dev/null deletefile "$TO/W1-I1/I 1000'2 ཨ.jpg"
+END
+    sync_web
+    [ "$status" -eq 46 ]
+    [[ ${lines[-1]} == "syncOneWork: W1: FAILED: check of the web copy: s3://$bucket/pre/fix/W1/images/ isn't what was copied there: 2 differ ("*"; sync again (exit status 46)" ]]
+    [[ ${lines[-1]} == *"W1-I1/I10001.jpg"* && ${lines[-1]} == *"W1-I1/I 1000'2 ཨ.jpg"* ]]
+    [ ! -e "$root/list" ]
+    rm "$root/stubs/rclone"
+    sync_web
+    [ "$status" -eq 0 ]
+}
+
+@test "what only the web has is a difference with -W, and none without" {
+    stub_rclone <<'END'
+printf added | /usr/bin/rclone --config /dev/null rcat "$TO/added.jpg"
+END
+    sync_web
+    [ "$status" -eq 0 ]
+    sync_web -W
+    [ "$status" -eq 46 ]
+    [[ ${lines[-1]} == *"1 differ (added.jpg)"* ]]
+}
+
+# put_in_parts NAME TEXT: as programs do that tell the bucket no checksum of the whole.
+put_in_parts() {
+    "$REPOSITORY/.venv/bin/python" - "$ENDPOINT" "$bucket" "pre/fix/W1/images/W1-I1/$1" "$2" <<'END'
+import sys
+import boto3
+
+endpoint, bucket, key, text = sys.argv[1:]
+s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+upload = {"Bucket": bucket, "Key": key, "UploadId": s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]}
+part = s3.upload_part(**upload, PartNumber=1, Body=text.encode())
+s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+END
+}
+
+@test "images whose checksum the bucket doesn't know are read back" {
+    put_in_parts I10001.jpg one
+    sync_web
+    [ "$status" -eq 0 ]
+    [[ $output == *"the bucket doesn't know the checksum of every image: reading them back"* ]]
+    put_in_parts I10001.jpg ONE
+    sync_web
+    [ "$status" -eq 46 ]
+    [[ ${lines[-1]} == *"1 differ (W1-I1/I10001.jpg)"* ]]
+}
+
+@test "a web copy that is left alone, and lacks images, is told" {
+    sync_web
+    printf three >"$work/images/W1-I1/I10003.jpg"
+    NO_REFRESH_WEB=Yes sync_web
+    [ "$status" -eq 0 ]
+    [[ $output == *"WARNING"*"the web copy lacks 1 of the images"* ]]
+}
+
+@test "a link among the images is refused before anything is copied" {
+    ln -s /etc/passwd "$work/images/W1-I1/I10003.jpg"
+    sync_web
+    [ "$status" -eq 42 ]
+    [[ ${lines[-1]} == *"$work/images/W1-I1/I10003.jpg is a link or a device"* ]]
+    on_web
+    [ ! -e "$web/pre" ]
+}
+
+@test "rclone ends with the script that is killed" {
+    cat >"$root/stubs/rclone" <<END
+#!/bin/sh
+echo \$\$ >"$root/started"
+exec sleep 600
+END
+    chmod +x "$root/stubs/rclone"
+    "$REPOSITORY/bin/syncOneWork.sh" -w "s3://$bucket" -s "$root/list" "$work" >/dev/null 2>&1 3>&- &
+    script=$!
+    until [[ -s $root/started ]]; do
+        kill -0 "$script"
+        sleep 0.05
+    done
+    kill -KILL "$script"
+    while kill -0 "$(cat "$root/started")" 2>/dev/null; do sleep 0.05; done
+}
+
+@test "a missing rclone is named with Debian's package, before anything is done" {
+    for command in bash env basename cat date dirname mkdir realpath rm setpriv tee; do
         ln -s "$(PATH=/usr/bin:/bin command -v "$command")" "$root/stubs/$command"
     done
-    ln -s /bin/sh "$root/stubs/sh"
     PATH=$root/stubs run -127 "$REPOSITORY/bin/syncOneWork.sh" -w "s3://$bucket" -s "$root/list" "$work"
-    [[ ${lines[-1]} == *"FAILED: copy to the web: the command 'rclone' isn't on PATH"*"apt-get install rclone"* ]]
+    [[ ${lines[-1]} == *"FAILED: check of the commands: the command 'rclone' isn't on PATH"*"apt-get install rclone (exit status 127)" ]]
 }

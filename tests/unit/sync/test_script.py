@@ -172,7 +172,7 @@ def test_the_real_script_writes_the_log_that_is_read(tmp_path: Path) -> None:
     assert result == {"statuses": [75]}
     line = failure_line(work_log(environment, rid))
     assert line is not None
-    assert line.startswith(f"syncOneWork: {rid}: FAILED: copy to the archive: archive root {tmp_path}/archive/Archive0")
+    assert line.startswith(f"syncOneWork: {rid}: FAILED: check of the work and its place: archive root {tmp_path}")
     for part in range(4):
         (tmp_path / "archive" / f"Archive{part}").mkdir(parents=True)
     result, _ = run(sync_script([sync_of(work)], environment, {}))

@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# A work's images on their way to the web's bucket. Source it after _common.sh, from
+# syncOneWork.sh, whose fail, run and variables it uses.
+
+# copy_to_web: web_copied says whether there is a copy to check.
+copy_to_web() {
+    local action=copy
+    info "to $WEB_URL"
+    if [[ ! -d $IMAGES ]]; then
+        warn "$WORK has no folder images: nothing to copy to the web"
+        return
+    fi
+    configure_rclone
+    if [[ -n ${NO_REFRESH_WEB:-} ]] && web_has; then
+        info "the web copy exists, and NO_REFRESH_WEB is set: left as it is"
+        warn_of_missing_images
+        return
+    fi
+    [[ -z $REPLACE_WEB ]] || action=sync
+    run rclone "$action" --checksum --log-level NOTICE --stats 0 -- "$IMAGES/" "$WEB_COPY" ||
+        fail "rclone ended with $? and didn't copy everything to $WEB_URL: see its message above; sync again"
+    # shellcheck disable=SC2034 # syncOneWork.sh asks for it
+    WEB_COPIED=yes
+}
+
+# The remote "web" is all that rclone is told, so that nobody's rclone.conf matters.
+configure_rclone() {
+    local endpoint=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL:-}}
+    export RCLONE_CONFIG=/dev/null
+    export RCLONE_CONFIG_WEB_TYPE=s3 RCLONE_CONFIG_WEB_ENV_AUTH=true RCLONE_CONFIG_WEB_NO_CHECK_BUCKET=true
+    export RCLONE_CONFIG_WEB_PROVIDER=AWS RCLONE_CONFIG_WEB_REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}}
+    if [[ -n $endpoint ]]; then
+        export RCLONE_CONFIG_WEB_PROVIDER=Other RCLONE_CONFIG_WEB_ENDPOINT=$endpoint
+    fi
+    # Amazon's library inside rclone refuses the variable; rclone has one of its own.
+    if [[ -n ${AWS_CA_BUNDLE:-} ]]; then
+        export RCLONE_CA_CERT=$AWS_CA_BUNDLE
+        unset AWS_CA_BUNDLE
+    fi
+}
+
+web_has() {
+    local listing status=0
+    listing=$(rclone lsf --max-depth 1 --log-level ERROR -- "$WEB_COPY") || status=$?
+    case $status in
+        0) [[ -n $listing ]] ;;
+        3) return 1 ;; # rclone's status for a folder that isn't there
+        *) fail "rclone ended with $status and can't list $WEB_URL: see its message above; sync again" ;;
+    esac
+}
+
+# A first copy that was stopped is a web copy too.
+warn_of_missing_images() {
+    local found missing
+    found=$(mktemp -d -- "$TEMPORARY/web-XXXXXX")
+    compare_with_web "$found" --size-only || true
+    missing=$(grep -c '^+ ' "$found/combined" || true)
+    rm -r -- "$found"
+    ((missing == 0)) || warn "the web copy lacks $missing of the images: sync once without NO_REFRESH_WEB to have them there"
+}
+
+# check_web: every image's checksum as the bucket has it; with -W also that there is nothing else.
+check_web() {
+    local found status=0
+    found=$(mktemp -d -- "$TEMPORARY/web-XXXXXX")
+    compare_with_web "$found" || status=$?
+    if grep -q 'hashes could not be checked' "$found/messages"; then
+        info "the bucket doesn't know the checksum of every image: reading them back"
+        status=0
+        compare_with_web "$found" --download || status=$?
+    fi
+    cat -- "$found/messages" "$found/different"
+    mapfile -t different <"$found/different"
+    rm -r -- "$found"
+    ((${#different[@]} == 0)) || fail \
+        "$WEB_URL isn't what was copied there: ${#different[@]} differ ($(few "${different[@]}")); sync again"
+    ((status == 0)) ||
+        fail "rclone ended with $status and can't compare $WEB_URL: see its message above; sync again"
+}
+
+# compare_with_web FOLDER OPTION…: puts rclone's messages and the names that differ into the folder.
+compare_with_web() {
+    local found=$1 status=0
+    local -a options=(--combined "$found/combined" --log-level NOTICE --stats 0 "${@:2}")
+    [[ -n $REPLACE_WEB ]] || options+=(--one-way)
+    run rclone check "${options[@]}" -- "$IMAGES/" "$WEB_COPY" >"$found/messages" 2>&1 || status=$?
+    sed -n '/^= /!s/^. //p' "$found/combined" >"$found/different" 2>/dev/null || true
+    return "$status"
+}
