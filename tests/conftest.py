@@ -8,6 +8,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the faults, which are read before their own folder is."""
+    parser.addoption("--faults", action="store_true", help="inject all faults, the slow ones too")
     parser.addoption("--faults-seed", type=int, help="repeat the random choices of an earlier session's faults")
     parser.addoption("--faults-table", type=Path, help="write the table of faults to this file, as Markdown")
 
@@ -20,3 +21,11 @@ def pytest_configure() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow faults to whoever asks for them."""
+    if not config.getoption("--faults"):
+        slow = [item for item in items if item.get_closest_marker("slow_faults")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]

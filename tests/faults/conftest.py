@@ -14,6 +14,7 @@ from tests.faults.invariants import Findings
 from tests.faults.scene import Scenes
 from tests.support import aws as support
 from tests.support.aws import Site
+from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.pipeline import Bagger
 
 from glacier_sync.ledger import Ledger
@@ -37,13 +38,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Print what was injected and what it came to."""
     ended = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, [])]
     rows = kinds.table(ended)
-    if not any(row.times for row in rows.values()):
-        return
-    printed = kinds.as_markdown(rows)
-    terminalreporter.section(f"faults, --faults-seed {config.stash[_SEED]}")
-    terminalreporter.write(printed)
+    if injected := {kind: row for kind, row in rows.items() if row.times}:
+        terminalreporter.section(f"faults, --faults-seed {config.stash[_SEED]}")
+        terminalreporter.write(kinds.as_markdown(injected))
     if path := config.getoption("--faults-table"):
-        path.write_text(printed, encoding="utf-8")
+        path.write_text(kinds.as_markdown(rows), encoding="utf-8")
 
 
 @pytest.fixture
@@ -59,6 +58,7 @@ def note(record_property: Callable[[str, object], None]) -> Note:
     def noted(kind: str, findings: Findings, times: int = 1) -> None:
         assert kind in kinds.KINDS
         record_property(kinds.PROPERTY, (kind, findings, times))
+        assert not findings
 
     return noted
 
@@ -90,3 +90,12 @@ def empty_ledger(folder: Path) -> Path:
 def scenes(aws: Site, folder: Path, empty_ledger: Path) -> Scenes:
     """Makes sites with a queue, a ledger and an empty archive; they share a bucket."""
     return Scenes(aws, folder, empty_ledger)
+
+
+@pytest.fixture
+def proxy(scenes: Scenes, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    """What stands between the pipeline and Amazon; what fails is tried again by the next run, not before."""
+    with fault_proxy(scenes.url) as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        yield running

@@ -10,10 +10,38 @@ from tests.faults.invariants import Findings
 # The name under which a test notes what it has injected.
 PROPERTY = "fault"
 
+_KILLS, _S3, _SQS = (f"tests/faults/test_{name}.py" for name in ("kills", "s3", "sqs"))
+
 KINDS: Mapping[str, str] = {
-    "killed at a boundary: the run": "tests/faults/test_kills.py::test_killed_at_chosen_boundaries",
-    "killed at a boundary: the group": "tests/faults/test_kills.py::test_killed_at_chosen_boundaries",
-    "killed at a random instant": "tests/faults/test_kills.py::test_killed_at_random_instants",
+    "killed at a boundary: the run": f"{_KILLS}::test_killed_at_chosen_boundaries",
+    "killed at a boundary: the group": f"{_KILLS}::test_killed_at_chosen_boundaries",
+    "killed at a random instant": f"{_KILLS}::test_killed_at_random_instants",
+    "S3: 503 SlowDown": f"{_S3}::test_trouble_that_passes",
+    "S3: 500 InternalError": f"{_S3}::test_trouble_that_passes",
+    "S3: the lookup is refused for a while": f"{_S3}::test_trouble_that_passes",
+    "S3: a connection is reset": f"{_S3}::test_trouble_that_is_overcome",
+    "S3: an answer is cut short": f"{_S3}::test_trouble_that_is_overcome",
+    "S3: a byte is wrong": f"{_S3}::test_trouble_that_passes",
+    "S3: access is denied": f"{_S3}::test_trouble_that_passes",
+    "S3: the credentials have expired": f"{_S3}::test_trouble_that_passes",
+    "S3: this machine's clock is wrong": f"{_S3}::test_trouble_that_passes",
+    "S3: an answer trickles": f"{_S3}::test_trouble_that_is_overcome",
+    "S3: an answer never comes": f"{_S3}::test_an_answer_that_never_comes",
+    "S3: the object is replaced": f"{_S3}::test_an_object_that_is_replaced",
+    "S3: the object is deleted": f"{_S3}::test_an_object_that_is_deleted",
+    "S3: the restored copy has expired": f"{_S3}::test_a_restored_copy_that_expires",
+    "SQS: throttled": f"{_SQS}::test_messages_that_cannot_be_received",
+    "SQS: 500 InternalError": f"{_SQS}::test_messages_that_cannot_be_received",
+    "SQS: received messages don't arrive": f"{_SQS}::test_messages_that_cannot_be_received",
+    "SQS: messages can't be hidden for longer": f"{_SQS}::test_messages_that_cannot_be_received",
+    "SQS: a deletion's answer is lost": f"{_SQS}::test_messages_that_cannot_be_deleted",
+    "SQS: a batch is deleted in part": f"{_SQS}::test_messages_that_cannot_be_deleted",
+    "SQS: receipt handles have expired": f"{_SQS}::test_messages_that_cannot_be_deleted",
+    "SQS: a message comes twice": f"{_SQS}::test_messages_that_come_twice",
+    "SQS: messages come out of order": f"{_SQS}::test_messages_out_of_order",
+    "SQS: poisoned messages, to the dead-letter queue": f"{_SQS}::test_a_poisoned_message",
+    "SQS: the queue is deleted": f"{_SQS}::test_a_queue_that_is_deleted_meanwhile",
+    "SQS and S3 are away": f"{_SQS}::test_a_service_that_is_away",
 }
 
 
@@ -34,12 +62,17 @@ class Row:
 
 
 def table(reports: Iterable[object]) -> dict[str, Row]:
-    """Sum up what the tests of a session have noted; a test that notes nothing injects its fault once."""
+    """Sum up what the tests of a session have noted.
+
+    Other folders' tests note nothing; each injects its fault once.
+    """
     rows = {kind: Row() for kind in KINDS}
     for report in reports:
         noted = [value for name, value in report.user_properties if name == PROPERTY]
         test = report.nodeid.partition("[")[0]
-        for kind, findings, times in noted or [(kind, Findings(), 1) for kind, by in KINDS.items() if by == test]:
+        if not noted and not test.startswith("tests/faults/"):
+            noted = [(kind, Findings(), 1) for kind, by in KINDS.items() if by == test]
+        for kind, findings, times in noted:
             rows[kind].add(findings, times)
     return rows
 

@@ -113,6 +113,11 @@ class Scenes:
         self._folder = folder
         self._empty_ledger = empty_ledger
 
+    @property
+    def url(self) -> str:
+        """The address of the emulator."""
+        return self._site.url
+
     def store(self, *bagged: Bag) -> None:
         """Put bags into the bucket."""
         for bag in bagged:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import struct
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,8 +19,13 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Fault:
-    """What is done to one answer. ``held`` is set when a request arrives that waits for ``release``."""
+    """What is done to one answer. ``held`` is set when a request arrives that waits for ``release``.
 
+    With ``on`` it waits for its request, whatever the others are: one whose
+    method, path and SQS action contain the text.
+    """
+
+    on: str = ""
     keep: int | None = None  # of the body, this many bytes; then the connection ends
     reset: bool = False  # after ``keep`` bytes the connection is reset, not closed
     status: int | None = None  # an error instead of the answer
@@ -26,6 +33,9 @@ class Fault:
     body: bytes | None = None  # this instead of the answer's body
     flip: int | None = None  # this byte of the body is changed
     ranged: bool = True  # False: the request's range is ignored
+    passed: bool = True  # False: the request is answered here, and never arrives
+    first: Callable[[], object] | None = None  # happens before the request is passed on
+    pause: float = 0  # seconds before each tenth of the body
     release: Event | None = None
     held: Event = field(default_factory=Event)
 
@@ -53,6 +63,17 @@ class FaultProxy:
         self.hits = _is_ranged_get
         self.requests: list[tuple[str, str, str]] = []
         self.headers: list[dict[str, str]] = []
+
+    def fault(self, method: str, path: str, headers: dict[str, str]) -> Fault:
+        """Return what is to be done to the answer of a request."""
+        name = f"{method} {path} {headers.get('x-amz-target', '')}"
+        for fault in self.faults:
+            if fault.on and fault.on in name:
+                self.faults.remove(fault)
+                return fault
+        if self.faults and not self.faults[0].on and self.hits(method, headers):
+            return self.faults.popleft()
+        return Fault()
 
     @property
     def ranges(self) -> list[str]:
@@ -91,38 +112,46 @@ class _Handler(BaseHTTPRequestHandler):
         sent = self.rfile.read(int(headers.get("content-length", 0)))
         self.proxy.requests.append((self.command, self.path, headers.get("range", "")))
         self.proxy.headers.append(headers.copy())
-        fault = Fault()
-        if self.proxy.faults and self.proxy.hits(self.command, headers):
-            fault = self.proxy.faults.popleft()
+        fault = self.proxy.fault(self.command, self.path, headers)
+        if fault.first:
+            fault.first()
         if fault.release:
             fault.held.set()
             fault.release.wait(60)
         if not fault.ranged:
             del headers["range"]
+        if fault.passed:
+            self._answer(*self._asked(sent, headers), fault)
+        else:
+            self._answer(fault.status or 200, {}, b"", fault)
+
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - http.server looks for these names
+
+    def _asked(self, sent: bytes, headers: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
         upstream = http.client.HTTPConnection(self.proxy.target, timeout=60)
         upstream.request(self.command, self.path, sent, {**headers, "connection": "close"})
         answer = upstream.getresponse()
         body = answer.read()
         upstream.close()
-        self._answer(answer, body, fault)
+        return answer.status, answer.headers, body
 
-    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815 - http.server looks for these names
-
-    def _answer(self, answer: http.client.HTTPResponse, body: bytes, fault: Fault) -> None:
-        if fault.status:
+    def _answer(self, status: int, headers: Mapping[str, str], body: bytes, fault: Fault) -> None:
+        if fault.status and "x-amz-target" in self.headers:
+            body = json.dumps({"__type": f"com.amazonaws.sqs#{fault.code}", "message": "broken on purpose"}).encode()
+        elif fault.status:
             body = f"<Error><Code>{fault.code}</Code><Message>broken on purpose</Message></Error>".encode()
         body = body if fault.body is None else fault.body
         if fault.flip is not None:
             body = body[: fault.flip] + bytes([body[fault.flip] ^ 1]) + body[fault.flip + 1 :]
-        length = answer.headers["content-length"] if self.command == "HEAD" and not fault.status else str(len(body))
-        self.send_response_only(fault.status or answer.status)
-        for name, value in answer.getheaders():
+        length = headers["content-length"] if self.command == "HEAD" and not fault.status else str(len(body))
+        self.send_response_only(fault.status or status)
+        for name, value in headers.items():
             if name.lower() not in ("content-length", "connection", "transfer-encoding"):
                 self.send_header(name, value)
         self.send_header("content-length", length)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body if fault.keep is None else body[: fault.keep])
+            self._write(body if fault.keep is None else body[: fault.keep], fault.pause)
         if fault.keep is not None:
             self.close_connection = True
             self.wfile.flush()
@@ -130,6 +159,15 @@ class _Handler(BaseHTTPRequestHandler):
                 linger: Any = struct.pack("ii", 1, 0)
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self.connection.close()
+
+    def _write(self, body: bytes, pause: float) -> None:
+        if not pause:
+            self.wfile.write(body)
+            return
+        step = -(-len(body) // 10)
+        for start in range(0, len(body), step):
+            time.sleep(pause)
+            self.wfile.write(body[start : start + step])
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
