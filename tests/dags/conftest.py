@@ -1,8 +1,15 @@
 """Airflow's surroundings: set before anything imports Airflow."""
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
+
+import pytest
+import yaml
+from tests.support import aws as support
+from tests.support.aws import REGION, Site
 
 _HOME = Path(tempfile.mkdtemp(prefix="glacier-sync-airflow-"))
 _PROJECT = Path(__file__).parents[2]
@@ -25,3 +32,32 @@ os.environ.update(
         "GLACIER_SYNC_SQS_WAIT_SECONDS": "1",
     }
 )
+
+emulator = support.emulator
+emulator_client = support.emulator_client
+aws = support.aws
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """Airflow's own database, empty."""
+    airflow = Path(sys.executable).parent / "airflow"
+    subprocess.run([airflow, "db", "migrate"], check=True, capture_output=True, env=os.environ)
+
+
+@pytest.fixture
+def site(airflow_database: None, aws: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A state folder of the test's own, with an archive's empty tree and the test's queue."""
+    intake = {
+        "name": "test",
+        "queue": aws.queue_name,
+        "region": REGION,
+        "buckets": [aws.bucket],
+        "events": ["ObjectRestore:Completed"],
+    }
+    (tmp_path / "intake.yml").write_text(yaml.safe_dump({"queues": [intake]}))
+    monkeypatch.setenv("GLACIER_SYNC_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("GLACIER_SYNC_INTAKE", str(tmp_path / "intake.yml"))
+    for part in range(4):
+        (tmp_path / "state" / "archive" / f"Archive{part}").mkdir(parents=True)
+    return aws

@@ -1,4 +1,4 @@
-"""``sqs_scheduled_dag`` as Airflow reads it: no database, no services."""
+"""The DAGs as Airflow reads them: no database, no services."""
 
 import ast
 import itertools
@@ -6,17 +6,46 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
 DAGS = Path(__file__).parents[2] / "airflow-docker" / "dags"
-DAG_FILE = DAGS / "glacier_staging_to_sync.py"
+DAG_FILES = sorted(DAGS.glob("*.py"))
 
-GROUP = "restored_object"
-TASKS = ["download_from_messages", "debag_downloads", "sync_debagged"]
+
+@dataclass(frozen=True)
+class Way:
+    """One of the two ways in: its DAG, the task that claims, the group and its tasks with their pools."""
+
+    dag_id: str
+    claims: str
+    group: str
+    pools: dict[str, str]
+
+    @property
+    def task_ids(self) -> list[str]:
+        return [self.claims, *self.grouped]
+
+    @property
+    def grouped(self) -> list[str]:
+        return [f"{self.group}.{task}" for task in self.pools]
+
+
+SHARED = {"debag_downloads": "unbaggings", "sync_debagged": "syncs"}
+WAYS = [
+    Way(
+        "sqs_scheduled_dag",
+        "get_restored_object_messages",
+        "restored_object",
+        {"download_from_messages": "downloads", **SHARED},
+    ),
+    Way("down_scheduled", "get_watched_files", "watched_file", {"take_in_files": "default_pool", **SHARED}),
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,57 +53,69 @@ def bag() -> DagBag:
     return DagBag(dag_folder=str(DAGS))
 
 
+@pytest.fixture(params=WAYS, ids=[way.dag_id for way in WAYS])
+def way(request: pytest.FixtureRequest) -> Way:
+    found: Way = request.param
+    return found
+
+
+@pytest.fixture
+def dag(bag: DagBag, way: Way) -> Any:
+    return bag.dags[way.dag_id]
+
+
 def test_every_dag_file_is_read_without_error(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert "sqs_scheduled_dag" in bag.dags
+    assert set(bag.dags) == {way.dag_id for way in WAYS}
 
 
-def test_the_tasks_are_in_their_order(bag: DagBag) -> None:
-    dag = bag.dags["sqs_scheduled_dag"]
-    ids = ["get_restored_object_messages", *(f"{GROUP}.{task}" for task in TASKS)]
-    assert sorted(dag.task_ids) == sorted(ids)
-    for before, after in itertools.pairwise(ids):
+def test_the_tasks_are_in_their_order(dag: Any, way: Way) -> None:
+    assert sorted(dag.task_ids) == sorted(way.task_ids)
+    for before, after in itertools.pairwise(way.task_ids):
         assert dag.get_task(before).downstream_task_ids == {after}
 
 
-def test_each_object_has_a_mapped_group_of_its_own(bag: DagBag) -> None:
-    dag = bag.dags["sqs_scheduled_dag"]
-    for task in TASKS:
-        assert dag.get_task(f"{GROUP}.{task}").get_closest_mapped_task_group() is not None
+def test_each_object_has_a_mapped_group_of_its_own(dag: Any, way: Way) -> None:
+    for task in way.grouped:
+        assert dag.get_task(task).get_closest_mapped_task_group() is not None
 
 
-def test_pools_limit_what_runs_at_once(bag: DagBag) -> None:
-    dag = bag.dags["sqs_scheduled_dag"]
-    pools = [dag.get_task(f"{GROUP}.{task}").pool for task in TASKS]
-    assert pools == ["downloads", "unbaggings", "syncs"]
+def test_pools_limit_what_runs_at_once(dag: Any, way: Way) -> None:
+    assert [dag.get_task(task).pool for task in way.grouped] == list(way.pools.values())
 
 
-def test_schedule_and_retries_come_from_settings(bag: DagBag) -> None:
-    dag = bag.dags["sqs_scheduled_dag"]
+def test_both_ways_share_the_tasks_from_debag_on(bag: DagBag) -> None:
+    for task in SHARED:
+        functions = {bag.dags[way.dag_id].get_task(f"{way.group}.{task}").python_callable for way in WAYS}
+        assert len(functions) == 1
+
+
+def test_schedule_and_retries_come_from_settings(dag: Any, way: Way) -> None:
     assert dag.timetable.expression == "*/7 * * * *"
     assert dag.catchup is False
-    first = dag.get_task("get_restored_object_messages")
+    first = dag.get_task(way.claims)
     assert (first.retries, first.retry_delay) == (1, timedelta(seconds=1))
-    for task in TASKS:
-        mapped = dag.get_task(f"{GROUP}.{task}")
+    for task in way.grouped:
+        mapped = dag.get_task(task)
         assert (mapped.retries, mapped.retry_delay) == (0, timedelta(seconds=2))
 
 
-def test_the_bash_task_inherits_nothing(bag: DagBag) -> None:
-    task = bag.dags["sqs_scheduled_dag"].get_task(f"{GROUP}.sync_debagged")
+def test_the_bash_task_inherits_nothing(dag: Any, way: Way) -> None:
+    task = dag.get_task(f"{way.group}.sync_debagged")
     assert task.env == {"SHLVL": "1"}
     assert task.append_env is False
 
 
-def test_the_dag_file_imports_airflow_and_the_pipeline_alone() -> None:
+@pytest.mark.parametrize("file", DAG_FILES, ids=lambda file: file.name)
+def test_a_dag_file_imports_airflow_and_the_pipeline_alone(file: Path) -> None:
     imported = set()
-    for node in ast.walk(ast.parse(DAG_FILE.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             imported |= {f"{node.module}.{name.name}" for name in node.names}
         elif isinstance(node, ast.Import):
             imported |= {name.name for name in node.names}
     ours = {name for name in imported if name.startswith("glacier_sync")}
-    assert ours == {"glacier_sync.pipeline"}
+    assert {".".join(name.split(".")[:2]) for name in ours} == {"glacier_sync.pipeline"}
 
 
 _IMPORT_PROBE = """
@@ -90,16 +131,17 @@ def note(event, arguments):
 sys.addaudithook(note)
 import runpy
 sys.path.insert(0, sys.argv[1].rpartition("/")[0])
-runpy.run_path(sys.argv[1], run_name="dag_file")
+for file in sys.argv[1:]:
+    runpy.run_path(file, run_name="dag_file")
 heavy = {"boto3", "botocore", "moto", "PIL", "rich", "typer"}
 print(json.dumps({"heavy": sorted(heavy & (set(sys.modules) - before)), "effects": sorted(files)}))
 """
 
 
-def test_reading_the_dag_file_has_no_side_effects_and_imports_nothing_heavy(tmp_path: Path) -> None:
+def test_reading_the_dag_files_has_no_side_effects_and_imports_nothing_heavy(tmp_path: Path) -> None:
     environment = {**os.environ, "GLACIER_SYNC_HOME": str(tmp_path / "state"), "PYTHONDONTWRITEBYTECODE": "1"}
     probe = subprocess.run(
-        [sys.executable, "-c", _IMPORT_PROBE, str(DAG_FILE)],
+        [sys.executable, "-c", _IMPORT_PROBE, *map(str, DAG_FILES)],
         env=environment,
         capture_output=True,
         text=True,
@@ -109,8 +151,9 @@ def test_reading_the_dag_file_has_no_side_effects_and_imports_nothing_heavy(tmp_
     assert not (tmp_path / "state").exists()
 
 
-def test_a_wrong_setting_is_an_import_error_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("file", DAG_FILES, ids=lambda file: file.name)
+def test_a_wrong_setting_is_an_import_error_with_its_name(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLACIER_SYNC_TASK_RETRIES", "often")
-    errors = DagBag(dag_folder=str(DAG_FILE)).import_errors
+    errors = DagBag(dag_folder=str(file)).import_errors
     assert len(errors) == 1
     assert "GLACIER_SYNC_TASK_RETRIES" in next(iter(errors.values()))

@@ -206,11 +206,12 @@ def test_every_document_is_reached_from_the_readme() -> None:
 
 def test_the_picture_shows_the_tasks_of_the_dag_in_their_order() -> None:
     (picture,) = blocks(text_of("README.md"), "mermaid")
-    module = ast.parse(text_of("airflow-docker/dags/glacier_staging_to_sync.py"))
+    files = ("dags/glacier_staging_to_sync.py", "glacier_sync/pipeline/dag_tasks.py")
     tasks = [
         node.name
-        for node in module.body
-        if isinstance(node, ast.FunctionDef) and any("task" in ast.unparse(found) for found in node.decorator_list)
+        for file in files
+        for node in ast.parse(text_of(f"airflow-docker/{file}")).body
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(by).startswith("task") for by in node.decorator_list)
     ]
     assert len(tasks) == 4
     assert re.findall(r"\w+\[(\w+)\]", picture) == tasks

@@ -10,9 +10,10 @@ from glacier_sync.pipeline.tasks import (
     get_watched_files,
     judge_sync,
     plan_sync,
+    synced_works,
     take_in_files,
 )
-from glacier_sync.settings import load_settings
+from glacier_sync.settings import Settings, load_settings
 
 __all__ = [
     "Context",
@@ -21,6 +22,7 @@ __all__ = [
     "Outcome",
     "RetryLater",
     "Run",
+    "Settings",
     "debag_downloads",
     "download_from_messages",
     "get_restored_object_messages",
@@ -29,5 +31,6 @@ __all__ = [
     "load_settings",
     "opened",
     "plan_sync",
+    "synced_works",
     "take_in_files",
 ]

@@ -67,6 +67,12 @@ def plan_sync(context: Context, object_id: int) -> Outcome:
     return outcome
 
 
+def synced_works(context: Context, object_id: int) -> list[dict[str, Any]]:
+    """Return what an asset's event tells of each work of a synced object."""
+    item = context.ledger.object(object_id)
+    return [{"work": work.rid, "path": work.destination, "object": item.id} for work in item.works]
+
+
 def judge_sync(context: Context, object_id: int, last_line: str) -> Outcome:
     """Settle an object whose bash has ended."""
     from glacier_sync.pipeline import sync

@@ -1,0 +1,131 @@
+"""What the DAGs have in common, in Airflow's terms: the tasks from debag on, and how an outcome ends a task.
+
+Only DAG files import this: it imports Airflow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, AssetAlias, get_current_context, task
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from glacier_sync import pipeline
+
+log = logging.getLogger(__name__)
+
+OBJECT_NAME = "{{ object_name }}"
+
+SYNCED_WORKS = Asset(name="synced_works", uri="glacier-sync://archive/synced-works")
+"""Has an event for each work that is synced, with the work's RID, its path in the archive, and its object's id."""
+
+# An alias takes any number of events from one task.
+_SYNCED_NOW = AssetAlias("glacier_sync_synced_now")
+
+# A task's standard input is a socket, for which bash reads the user's .bashrc unless
+# it is told that it isn't the outermost shell.
+_BASH_ENVIRONMENT = {"SHLVL": "1"}
+
+
+def task_defaults(settings: pipeline.Settings) -> dict[str, Any]:
+    """Return what holds for every task unless it says otherwise."""
+    return {"retries": settings.task_retries, "retry_delay": timedelta(seconds=settings.task_retry_seconds)}
+
+
+def opened_for_task() -> AbstractContextManager[pipeline.Context]:
+    """Open the pipeline on behalf of the running task's DAG run."""
+    context = get_current_context()
+    instance, dag_run = context["ti"], context["dag_run"]
+    return pipeline.opened(
+        pipeline.Run.of_dag_run(instance.dag_id, instance.run_id),
+        dag_run.logical_date or dag_run.run_after,
+        last_try=_is_last_try(),
+    )
+
+
+def require_setting(name: str, value: object) -> None:
+    """Skip the task, and what follows it, where a site hasn't set what it needs."""
+    if value is None:
+        raise AirflowSkipException(f"{name} isn't set: this way in is off; docs/watched-folder.md tells how to use it")
+
+
+def claimed(claims: list[dict[str, Any]], problems: Sequence[str], nothing: str) -> list[dict[str, Any]]:
+    """Return what was claimed, or look again later: on the last try, ``nothing`` to do is no failure."""
+    if claims:
+        return claims
+    if problems and _is_last_try():
+        raise AirflowFailException("; ".join(problems))
+    if _is_last_try():
+        raise AirflowSkipException(nothing)
+    raise AirflowException("; ".join([f"nothing to do yet: {nothing}", *problems]))
+
+
+def staged(stage: Callable[[pipeline.Context, int], pipeline.Outcome], claim: dict[str, Any]) -> dict[str, Any]:
+    """Run a stage on a claimed object, and return the claim for the next one."""
+    object_id = _named(claim)
+    with opened_for_task() as context:
+        _settled(stage(context, object_id))
+    return claim
+
+
+@task(pool="unbaggings", map_index_template=OBJECT_NAME)
+def debag_downloads(claim: dict[str, Any]) -> dict[str, Any]:
+    """Verify and unbag one object's zip."""
+    return staged(pipeline.debag_downloads, claim)
+
+
+def judge(last_line: str) -> str:
+    """Settle the object whose bash has ended with this line, and tell of its works."""
+    airflow = get_current_context()
+    object_id = int(airflow["object_id"])  # type: ignore[typeddict-item]
+    with opened_for_task() as context:
+        _settled(pipeline.judge_sync(context, object_id, last_line))
+        for work in pipeline.synced_works(context, object_id):
+            airflow["outlet_events"][_SYNCED_NOW].add(SYNCED_WORKS, extra=work)
+    return last_line
+
+
+@task.bash(
+    pool="syncs",
+    map_index_template=OBJECT_NAME,
+    env=_BASH_ENVIRONMENT,
+    append_env=False,
+    output_processor=judge,
+    outlets=[_SYNCED_NOW],
+)
+def sync_debagged(claim: dict[str, Any]) -> str:
+    """Audit and sync one object's works with ``syncOneWork.sh``, in an environment of its own."""
+    object_id = _named(claim)
+    with opened_for_task() as context:
+        facts = _settled(pipeline.plan_sync(context, object_id))
+    # A try that was killed after it had synced the object leaves nothing to be done.
+    return str(facts.get("script", "true"))
+
+
+def _is_last_try() -> bool:
+    """Tell whether Airflow won't try the running task again."""
+    instance = get_current_context()["ti"]
+    return bool(instance.try_number > instance.max_tries)
+
+
+def _settled(outcome: pipeline.Outcome) -> dict[str, Any]:
+    """Return what a stage found, or fail the task as the outcome says."""
+    match outcome:
+        case pipeline.Done(message, facts):
+            log.info(message)
+            return dict(facts)
+        case pipeline.RetryLater(reason):
+            raise AirflowException(reason)
+        case pipeline.Failed(reason):
+            raise AirflowFailException(reason)
+
+
+def _named(claim: dict[str, Any]) -> int:
+    """Give the mapped task the object's name on Airflow's page; return the object's id."""
+    context = get_current_context()
+    context["object_name"], context["object_id"] = claim["name"], claim["object"]  # type: ignore[typeddict-unknown-key]
+    return int(claim["object"])
