@@ -81,7 +81,7 @@ class WorkFolder:
 
     def files_in_root(self) -> list[WorkFile]:
         """Return what lies in the work's root and isn't a folder, by name."""
-        return [self._file(entry) for entry in _entries(self.path) if not entry.is_dir()]
+        return [self._file(entry) for entry in _entries(self.path) if not _is_folder(entry)]
 
     def parent(self, name: str) -> GroupParent | None:
         """Return the image-group parent of that name, or None if the work has no such folder."""
@@ -110,7 +110,7 @@ class WorkFolder:
         groups: list[ImageGroup] = []
         problems: list[Finding] = []
         for entry in _entries(path):
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 continue
             label = f"{name}/{entry.name}"
             if entry.is_symlink() and not self._inside(entry.path):
@@ -128,7 +128,7 @@ class WorkFolder:
         files: list[WorkFile] = []
         folders: list[str] = []
         for child in _entries(path):
-            if child.is_dir():
+            if _is_folder(child):
                 folders.append(child.name)
             else:
                 files.append(self._file(child))
@@ -141,12 +141,20 @@ class WorkFolder:
         if entry.is_symlink():
             if not self._inside(entry.path):
                 return _LEADS_OUT
-            if not Path(entry.path).exists():
-                return "is a symbolic link to nothing"
+            if not os.path.exists(entry.path):  # noqa: PTH110 - Path.exists raises errors of the link's target
+                return "is a symbolic link to nothing that can be read"
         return None if entry.is_file() else "is no regular file"
 
     def _inside(self, path: str | Path) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self._root)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link in a circle, say: whatever it is, it can't be read, and is no folder.
+        return False
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

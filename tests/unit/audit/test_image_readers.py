@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import struct
 import sys
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from glacier_sync.audit import ImageReaders, Outcome, Properties, audit_work, im
 from glacier_sync.audit.image_facts import ImageFacts
 from glacier_sync.audit.image_readers import ReadersNotStartedError
 
+IN_OPEN, IN_ISDIR = 0x20, 0x40000000
 BAD_WORKER = [sys.executable, str(Path(__file__).parents[2] / "support" / "bad_image_worker.py")]
 
 
@@ -149,6 +152,31 @@ def test_modules_in_the_current_folder_are_not_imported(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     with ImageReaders(1) as readers:
         assert readers.examine([draw_tiff(tmp_path / "a.tif")]) == [ImageFacts("TIFF")]
+
+
+def opened(watch: int) -> list[str]:
+    """The names of files that were opened since the watch began, as inotify(7) tells them."""
+    content = os.read(watch, 1 << 20)
+    names, place = [], 0
+    while place < len(content):
+        mask, _, length = struct.unpack_from("III", content, place + 4)
+        if not mask & IN_ISDIR:
+            names.append(content[place + 16 : place + 16 + length].rstrip(b"\0").decode())
+        place += 16 + length
+    return names
+
+
+def test_each_image_is_opened_once_for_all_tests(tmp_path: Path) -> None:
+    work = draw_work(tmp_path, images=5)
+    library = ctypes.CDLL(None)
+    watch = library.inotify_init1(0)
+    for parent in ("archive", "images"):
+        library.inotify_add_watch(watch, os.fsencode(work / parent / "W1TEST-I0001"), IN_OPEN)
+    with ImageReaders(1) as readers:
+        assert len(audit_work(work, Properties.load({}), readers).results) == 10
+    names = opened(watch)
+    os.close(watch)
+    assert sorted(names) == [f"I0001{n:04d}.{extension}" for n in range(1, 6) for extension in ("jpg", "tif")]
 
 
 def test_the_default_is_a_process_for_each_core_but_not_too_many() -> None:

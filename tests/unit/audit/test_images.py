@@ -172,7 +172,7 @@ def tiff_with_a_tag_too_long(path: Path) -> None:
         (lambda path: path.write_text("not an image"), "neither JPEG nor TIFF"),
         (lambda path: path.write_bytes(b""), "empty"),
         (lambda path: path.write_bytes(b"\xff\xd8\xff"), ""),
-        (lambda path: path.symlink_to("nothing"), "symbolic link to nothing"),
+        (lambda path: path.symlink_to("nothing"), "symbolic link to nothing that can be read"),
         (bomb, "65500 x 65500 pixels"),
         (tiff_bomb, "60000 x 60000 pixels"),
         (cut_jpeg, "cut short"),
