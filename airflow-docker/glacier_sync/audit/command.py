@@ -16,8 +16,9 @@ from glacier_sync import __version__
 from glacier_sync.audit.catalog import CATALOG, AuditTest, select
 from glacier_sync.audit.image_readers import ImageReaders
 from glacier_sync.audit.logs import RunLogs, write_report
+from glacier_sync.audit.presentation import finding_lines, print_table
 from glacier_sync.audit.properties import DIAGNOSTICS, Properties, home, parse_definitions
-from glacier_sync.audit.report import WorkReport, summary
+from glacier_sync.audit.report import WorkReport
 from glacier_sync.audit.runner import audit_work
 from glacier_sync.audit.text import visible
 from glacier_sync.errors import ConfigurationError, GlacierSyncError
@@ -93,20 +94,24 @@ def _run(options: argparse.Namespace) -> int:
         if properties.diagnostics:
             return 0
         raise ConfigurationError("no work is named: give paths of works, -i FILE or -; see audit-tool --help")
-    reports: list[dict[str, Any]] = []
-    failed = False
+    reports: list[WorkReport] = []
+    facts: list[dict[str, Any]] = []
     log_home = options.log_home or home() / "audit-test-logs"
     with RunLogs(log_home) as logs, ImageReaders() as readers:
         for work in works:
             report = audit_work(work, properties, readers, tests)
             logs.write(report)
             csv_path = write_report(report, log_home)
-            _print_report(report, csv_path, messages)
-            failed = failed or report.failed
-            if options.json:
-                reports.append({**report.as_json(), "report": visible(str(csv_path))})
+            reports.append(report)
+            facts.append({**report.as_json(), "report": visible(str(csv_path))})
+            _print_lines(report, messages)
+            if not options.json:
+                _print_findings(report, csv_path)
+    failed = any(report.failed for report in reports)
     if options.json:
-        print(json.dumps({"failed": failed, "works": reports}, ensure_ascii=False, indent=2))
+        print(json.dumps({"failed": failed, "works": facts}, ensure_ascii=False, indent=2))
+    else:
+        print_table(reports, sys.stderr)
     sys.stdout.flush()
     return 1 if failed else 0
 
@@ -149,14 +154,16 @@ def _diagnose(properties: Properties, messages: IO[str]) -> None:
         _warn(f"{DIAGNOSTICS}={properties.diagnostics} is not known and has no effect; known is properties")
 
 
-def _print_report(report: WorkReport, csv_path: Path, messages: IO[str]) -> None:
+def _print_lines(report: WorkReport, messages: IO[str]) -> None:
     path = visible(str(report.path))
     for result in report.results:
         print(result.outcome.level, result.outcome.value, path, result.name, sep="\t", file=messages)
-    if report.failed:
-        messages.flush()
-        print(f"audit-tool: {visible(report.rid)} {summary(report)}", file=sys.stderr)
-        print(f"audit-tool: all findings are in {visible(str(csv_path))}", file=sys.stderr)
+    messages.flush()
+
+
+def _print_findings(report: WorkReport, csv_path: Path) -> None:
+    for line in finding_lines(report, csv_path):
+        print(line, file=sys.stderr)
 
 
 def _warn(message: str) -> None:

@@ -13,9 +13,7 @@ from glacier_sync.audit.work_folder import GroupParent, ImageGroup, WorkFolder
 
 def missing(work: WorkFolder, name: str) -> Finding:
     """Return the finding of a test that misses its image-group parent."""
-    return Finding(
-        ErrorNumber.NO_DIRECTORY, f"the work has no folder {name}, which this test looks into", work.path / name
-    )
+    return Finding(ErrorNumber.NO_DIRECTORY, f"the work has no folder {name}", work.path / name)
 
 
 def no_files_in_root(work: WorkFolder, _: Properties) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ FOUND: dict[int, tuple[str, Spoil, str]] = {
     101: (
         "WebImageAttributes",
         lambda work: (work / "images").rename(work / "pictures"),
-        "the work has no folder images, which this test looks into",
+        "the work has no folder images",
     ),
     102: (
         "NoFilesInFolder",
