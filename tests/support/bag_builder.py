@@ -105,7 +105,11 @@ def manifest(algorithm: str, files: Mapping[str, bytes]) -> bytes:
 
 @dataclass
 class ZipEntry:
-    """An entry of a zip, each of whose fields can be forged; None is what an honest zip has."""
+    """An entry of a zip, each of whose fields can be forged; None is what an honest zip has.
+
+    ``local_sizes`` are CRC-32, compressed size and size in the local header; ``behind``
+    is what follows the entry's bytes.
+    """
 
     name: bytes
     data: bytes = b""
@@ -120,10 +124,50 @@ class ZipEntry:
     offset: int | None = None
     extra: bytes = b""
     local_extra: bytes = b""
+    local_sizes: tuple[int, int, int] | None = None
+    compressed: int | None = None
+    attributes: int = 0
+    disk: int = 0
+    behind: bytes = b""
     dos_time: tuple[int, int] = (0, 0x21)
 
 
-def write_zip(path: Path, entries: Iterable[ZipEntry], *, before: bytes = b"", behind: bytes = b"") -> Path:
+@dataclass
+class ZipEnd:
+    """The end of a zip, each of whose fields can be forged; None is what an honest zip has.
+
+    ``zip64`` adds a ZIP64 end and its locator, which zips of many entries have anyway.
+    """
+
+    entries: int | None = None
+    size: int | None = None
+    offset: int | None = None
+    disk: int = 0
+    comment: bytes = b""
+    zip64: bool = False
+    entries64: int | None = None
+    disks64: int = 1
+
+    def packed(self, count: int, start: int, stop: int) -> bytes:
+        """Return the end of a zip whose central directory is between these places."""
+        entries = count if self.entries is None else self.entries
+        size = stop - start if self.size is None else self.size
+        offset = start if self.offset is None else self.offset
+        before = b""
+        if self.zip64 or count > 0xFFFF:
+            entries64 = count if self.entries64 is None else self.entries64
+            before = struct.pack(
+                "<4sQ2H2L4Q4sLQL", b"PK\6\6", 44, 45, 45, 0, 0, entries64, entries64, stop - start, start,
+                b"PK\6\7", 0, stop, self.disks64,
+            )  # fmt: skip
+            entries = min(entries, 0xFFFF)
+        fields = (self.disk, self.disk, entries, entries, size, offset, len(self.comment))
+        return before + struct.pack("<4s4H2LH", b"PK\5\6", *fields) + self.comment
+
+
+def write_zip(
+    path: Path, entries: Iterable[ZipEntry], *, before: bytes = b"", behind: bytes = b"", end: ZipEnd | None = None
+) -> Path:
     """Write a zip by hand, so that nothing of it has to make sense; return its path."""
     out = bytearray(before)
     central = bytearray()
@@ -132,23 +176,24 @@ def write_zip(path: Path, entries: Iterable[ZipEntry], *, before: bytes = b"", b
         raw = entry.raw if entry.raw is not None else _deflated(entry.data) if entry.method == 8 else entry.data
         crc = zlib.crc32(entry.data) if entry.crc is None else entry.crc
         size = len(entry.data) if entry.size is None else entry.size
+        compressed = len(raw) if entry.compressed is None else entry.compressed
+        local_sizes = (crc, compressed, size) if entry.local_sizes is None else entry.local_sizes
         offset = len(out) - len(before) if entry.offset is None else entry.offset
         local_name = entry.name if entry.local_name is None else entry.local_name
         local_method = entry.method if entry.local_method is None else entry.local_method
-        times = entry.dos_time
         out += struct.pack(
-            "<4s5H3L2H", b"PK\3\4", 20, entry.flags, local_method, *times, crc, len(raw), size,
+            "<4s5H3L2H", b"PK\3\4", 20, entry.flags, local_method, *entry.dos_time, *local_sizes,
             len(local_name), len(entry.local_extra),
         )  # fmt: skip
-        out += local_name + entry.local_extra + raw
+        out += local_name + entry.local_extra + raw + entry.behind
         central += struct.pack(
-            "<4s6H3L5H2L", b"PK\1\2", 0x314, 20, entry.flags, entry.method, *times, crc, len(raw), size,
-            len(entry.name), len(entry.extra), 0, 0, 0, entry.mode << 16, offset,
+            "<4s6H3L5H2L", b"PK\1\2", 0x314, 20, entry.flags, entry.method, *entry.dos_time, crc, compressed, size,
+            len(entry.name), len(entry.extra), 0, entry.disk, 0, entry.mode << 16 | entry.attributes, offset,
         )  # fmt: skip
         central += entry.name + entry.extra
         count += 1
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(central), len(out) - len(before), 0)
-    path.write_bytes(bytes(out + central) + end + behind)
+    start = len(out) - len(before)
+    path.write_bytes(bytes(out + central) + (end or ZipEnd()).packed(count, start, start + len(central)) + behind)
     return path
 
 

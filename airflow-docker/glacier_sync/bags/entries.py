@@ -10,7 +10,7 @@ import stat
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, field
 
 from glacier_sync.bags.central import LOCAL_SIZE, Directory, Record
@@ -31,7 +31,8 @@ _DOS_KINDS = {0x8: "a volume label", 0x10: "a folder by its attributes", 0x400: 
 
 _PLAIN_KINDS = (0, stat.S_IFREG >> 12)
 
-_TAKEN, _REFUSED, _LEFT = b"\0\1\2"
+_TAKEN, _REFUSED, _LEFT, _FOLDER = b"\0\1\2\3"
+_FILES = frozenset({_TAKEN, _REFUSED})
 
 
 class ZipFiles(Files):
@@ -103,11 +104,15 @@ class Refused(Container[str]):
 
 @dataclass
 class Contents:
-    """What a zip lists, with names that are safe: to be divided into bags."""
+    """What a zip lists, with names that are safe: to be divided into bags.
+
+    ``folder_entries`` are the numbers of the entries that are ``folders``.
+    """
 
     files: ZipFiles
     states: bytearray
     folders: set[str] = field(default_factory=set)
+    folder_entries: list[int] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
 
 
@@ -133,11 +138,15 @@ class _Judge:
         self._find_overlaps()
         index = NameIndex(len(directory), directory.name)
         self._find_doubles(index)
-        numbers = array("I", (number for number, state in enumerate(self._states) if state != _LEFT))
+        numbers = array("I", self._numbered(_FILES))
         files = ZipFiles(directory, index, numbers)
         self._find_files_as_folders(files)
         self._found.sort(key=lambda found: found[0])
-        return Contents(files, self._states, self._folders, [*self._of_whole(), *(defect for _, defect in self._found)])
+        defects = [*self._of_whole(), *(defect for _, defect in self._found)]
+        return Contents(files, self._states, self._folders, self._numbered({_FOLDER}), defects)
+
+    def _numbered(self, states: Collection[int]) -> list[int]:
+        return [number for number, state in enumerate(self._states) if state in states]
 
     def _take(self, number: int, record: Record) -> None:
         name = os.fsdecode(record.name)
@@ -151,7 +160,10 @@ class _Judge:
         unsafe_name = any(isinstance(defect, UnsafeName) for defect in defects)
         if folder and not unsafe_name:
             self._folders.add(name[:-1])
-        self._states.append(_LEFT if folder or unsafe_name else _REFUSED if defects else _TAKEN)
+        if unsafe_name or (folder and defects):
+            self._states.append(_LEFT)
+        else:
+            self._states.append(_FOLDER if folder else _REFUSED if defects else _TAKEN)
 
     def _sort(self) -> None:
         order = self._directory.sort()
@@ -175,7 +187,7 @@ class _Judge:
             overlapped = overlaps
 
     def _find_doubles(self, index: NameIndex) -> None:
-        numbers = [number for number, state in enumerate(self._states) if state != _LEFT]
+        numbers = self._numbered(_FILES)
         for number, (name, _) in zip(numbers, self._directory.names(numbers), strict=True):
             first = index.add(name, number)
             if first is not None:
@@ -198,8 +210,8 @@ class _Judge:
 
     def _refuse(self, number: int, kind: type[DamagedZip | SameName], found: str, expected: str) -> None:
         self._found.append((number, kind(os.fsdecode(self._directory.name(number)), found, expected)))
-        if self._states[number] == _TAKEN:
-            self._states[number] = _REFUSED
+        if self._states[number] != _LEFT:
+            self._states[number] = _REFUSED if self._states[number] in _FILES else _LEFT
 
     def _of_whole(self) -> Iterator[Defect]:
         """Yield what is wrong with the zip as a whole."""
@@ -245,15 +257,24 @@ def _entry_defects(record: Record, name: str, *, folder: bool) -> list[Defect]:
         defects.append(UnsupportedEntry(name, found, " or ".join(_METHODS.values())))
     if record.problem:
         defects.append(DamagedZip(name, record.problem, "a record that makes sense"))
-    size, compressed = record.size, record.compressed
-    if folder and (size or record.crc):
-        defects.append(DamagedZip(name, f"is a folder with {size} bytes", "none"))
-    if record.method == STORED and compressed != size:
-        defects.append(DamagedZip(name, f"is stored with {compressed} bytes", f"the {size} it is said to have"))
-    if record.method == DEFLATED and size > compressed * _LARGEST_RATIO:
-        expected = f"{_LARGEST_RATIO} for each byte at most"
-        defects.append(DamagedZip(name, f"is said to have {size} bytes in {compressed} deflated ones", expected))
+    sizes = _contradicting_sizes(record, folder=folder)
+    if sizes:
+        defects.append(DamagedZip(name, *sizes))
     return defects
+
+
+def _contradicting_sizes(record: Record, *, folder: bool) -> tuple[str, str] | None:
+    """Return what is wrong with an entry's sizes, and what they should be."""
+    size, compressed = record.size, record.compressed
+    if folder and size:
+        return f"is a folder with {size} bytes", "none"
+    if folder and record.crc:
+        return f"has a checksum of {record.crc:08x}, as a file has", "a folder"
+    if record.method == STORED and compressed != size:
+        return f"is stored with {compressed} bytes", f"the {size} it is said to have"
+    if record.method == DEFLATED and size > compressed * _LARGEST_RATIO:
+        return f"is said to have {size} bytes in {compressed} deflated ones", f"{_LARGEST_RATIO} for each at most"
+    return None
 
 
 def _contradicted(record: Record) -> str | None:

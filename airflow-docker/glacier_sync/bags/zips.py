@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from glacier_sync.bags.central import Directory, NoDirectoryError, Record
-from glacier_sync.bags.defects import DamagedZip, NotAZip
+from glacier_sync.bags.central import Directory, NoDirectoryError
+from glacier_sync.bags.defects import DamagedZip, Defect, NotAZip
 from glacier_sync.bags.division import divide
 from glacier_sync.bags.entries import judge
 from glacier_sync.bags.errors import unreadable
@@ -50,7 +50,7 @@ class ZipSource:
 
     def modified(self, name: str) -> float | None:
         """Return an entry's time: the extended timestamp (UTC), or the DOS time as this machine's local time."""
-        record = self._record(name)
+        record = self._directory[self._files.entry(name)]
         for kind, data in record.extra:
             if kind == _EXTENDED_TIME and len(data) >= 5 and data[0] & 1:
                 return float(struct.unpack_from("<l", data, 1)[0])
@@ -72,10 +72,7 @@ class ZipSource:
 
     def entry(self, name: str) -> Entry:
         """Return where the zip holds a file."""
-        number = self._files.entry(name)
-        record = self._directory[number]
-        limit = self._directory.limit(number)
-        return Entry(record.name, record.header, limit, record.method, record.compressed, record.size, record.crc)
+        return self._entry(self._files.entry(name))
 
     def space_needed(self) -> int:
         """Return how many bytes of disk the files take, in blocks of 4 KiB, and their folders."""
@@ -86,8 +83,21 @@ class ZipSource:
             blocks += -(-size // _DISK_BLOCK)
         return _DISK_BLOCK * (blocks + len(folders))
 
-    def _record(self, name: str) -> Record:
-        return self._directory[self._files.entry(name)]
+    def _entry(self, number: int) -> Entry:
+        record = self._directory[number]
+        limit = self._directory.limit(number)
+        return Entry(record.name, record.header, limit, record.method, record.compressed, record.size, record.crc)
+
+    def _damaged_folders(self, numbers: Iterable[int]) -> Iterator[Defect]:
+        """Read the entries of folders, which nobody will ask for."""
+        reader = EntryReader(self._fd)
+        for number in numbers:
+            entry = self._entry(number)
+            try:
+                for _ in reader.chunks(entry, checked=True):
+                    pass
+            except DamagedEntryError as error:
+                yield DamagedZip(os.fsdecode(entry.name), error.found, error.expected)
 
     def _list(self) -> Listing:
         name = self.path.name
@@ -99,6 +109,7 @@ class ZipSource:
         except OSError as error:
             raise unreadable(self.path, error) from error
         self._files = contents.files
+        contents.defects += self._damaged_folders(contents.folder_entries)
         return divide(contents, zip_name=name, rid=name.partition(".")[0] or name)
 
 

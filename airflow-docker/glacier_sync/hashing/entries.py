@@ -22,6 +22,14 @@ ENCRYPTED = 0x1 | 0x40 | 0x2000
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _SIGNATURE = b"PK\x03\x04"
+_EXTRA = struct.Struct("<2H")
+_ZIP64 = 0x0001
+_UNICODE_PATH = 0x7075
+_DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
+_DESCRIPTORS = {12: "<3L", 16: "<3L", 20: "<L2Q", 24: "<L2Q"}
+"""The forms of data descriptors by their lengths; those of 16 and 24 bytes begin with a signature."""
+
+_OTHER_SIZES = "has other sizes or another CRC-32 in its local header than in the central directory"
 _SIZES_FOLLOW = 0x8
 _IN_ZIP64 = 0xFFFFFFFF
 
@@ -91,17 +99,20 @@ class EntryReader:
     def _raw(self, entry: Entry) -> Iterator[memoryview]:
         """Yield an entry's bytes as the zip has them."""
         length = _LOCAL.size + len(entry.name)
-        header = self._at(entry.header, length, entry.header + length)
-        start = entry.header + _header_length(entry, header)
+        local = _local_header(entry, self._at(entry.header, length, entry.header + length))
+        start = entry.header + length + local.extra
+        if local.extra:
+            _check_extra(entry, local, self._at(entry.header + length, local.extra, start))
         end = start + entry.compressed
-        if end > entry.limit:
-            raise DamagedEntryError("reaches into what follows it in the zip", "each entry for itself")
+        _check_room(local, entry.limit - end)
         while start < end:
             chunk = self._at(start, 1, end)
             if not chunk:
                 raise DamagedEntryError("ends early: the zip was cut off", "a whole zip")
             yield chunk
             start += len(chunk)
+        if local.sizes_follow:
+            _check_descriptor(entry, self._at(end, entry.limit - end, entry.limit))
 
     def _at(self, offset: int, least: int, end: int) -> memoryview:
         """Return what is held from ``offset`` to ``end``: less than ``least`` bytes only where the zip ends."""
@@ -118,22 +129,70 @@ class EntryReader:
         return self._buffer[begin : begin + min(held, end - offset)]
 
 
-def _header_length(entry: Entry, header: memoryview) -> int:
-    """Return how long an entry's local header is; raises DamagedEntryError if it contradicts the directory."""
+class _Local(NamedTuple):
+    """What an entry's local header says: the length of its extra fields, and where its sizes are."""
+
+    extra: int
+    sizes_follow: bool
+    in_zip64: bool
+
+
+def _local_header(entry: Entry, header: memoryview) -> _Local:
+    """Read an entry's local header (§4.3.7); raises DamagedEntryError if it contradicts the directory."""
     if len(header) < _LOCAL.size + len(entry.name) or header[:4] != _SIGNATURE:
         raise DamagedEntryError("isn't where the central directory says", "its local header")
-    _, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = _LOCAL.unpack_from(header)
+    _, _, flags, method, _, _, crc, compressed, size, name_length, extra = _LOCAL.unpack_from(header)
     if name_length != len(entry.name) or header[_LOCAL.size :] != entry.name:
         raise DamagedEntryError("has another name in its local header than in the central directory", "the same")
     if method != entry.method or flags & ENCRYPTED:
         found = "is compressed or encrypted otherwise by its local header than by the central directory"
         raise DamagedEntryError(found, "the same")
-    if not flags & _SIZES_FOLLOW:
-        known = (crc == entry.crc, compressed in (entry.compressed, _IN_ZIP64), size in (entry.size, _IN_ZIP64))
-        if not all(known):
-            found = "has other sizes or another CRC-32 in its local header than in the central directory"
-            raise DamagedEntryError(found, "the same")
-    return _LOCAL.size + len(entry.name) + int(extra_length)
+    local = _Local(extra, bool(flags & _SIZES_FOLLOW), extra > 0 and _IN_ZIP64 in (compressed, size))
+    if (crc, compressed, size) != (entry.crc, entry.compressed, entry.size):
+        # Where the sizes are elsewhere, they are left out here.
+        left_out = {0} if local.sizes_follow else set()
+        marks = {_IN_ZIP64, *left_out} if local.in_zip64 else left_out
+        known = compressed in {entry.compressed, *marks} and size in {entry.size, *marks}
+        if not known or crc not in {entry.crc, *left_out}:
+            raise DamagedEntryError(_OTHER_SIZES, "the same")
+    return local
+
+
+def _check_extra(entry: Entry, local: _Local, extra: memoryview) -> None:
+    """Hold the extra fields of a local header against the directory (§4.5.3, §4.6.9); raises DamagedEntryError."""
+    if not local.in_zip64 and _UNICODE_PATH.to_bytes(2, "little") not in bytes(extra):
+        return
+    sizes = None
+    while len(extra) >= _EXTRA.size:
+        kind, length = _EXTRA.unpack_from(extra)
+        data = bytes(extra[_EXTRA.size : _EXTRA.size + length])
+        if kind == _ZIP64 and sizes is None:
+            sizes = data
+        if kind == _UNICODE_PATH and data[5:] != entry.name:
+            raise DamagedEntryError("has another name in a field of its local header", "the same")
+        extra = extra[_EXTRA.size + length :]
+    right = struct.pack("<2Q", entry.size, entry.compressed)
+    if local.in_zip64 and sizes != right and not (local.sizes_follow and sizes == bytes(len(right))):
+        raise DamagedEntryError(_OTHER_SIZES, "the same")
+
+
+def _check_room(local: _Local, left: int) -> None:
+    """Raise DamagedEntryError unless what an entry leaves of its room is nothing, or its data descriptor."""
+    if left < 0:
+        raise DamagedEntryError("reaches into what follows it in the zip", "each entry for itself")
+    if local.sizes_follow and left not in _DESCRIPTORS:
+        raise DamagedEntryError(f"is followed by {left} bytes", "its data descriptor")
+    if left and not local.sizes_follow:
+        raise DamagedEntryError(f"is followed by {left} bytes that belong to nothing", "the next entry")
+
+
+def _check_descriptor(entry: Entry, found: memoryview) -> None:
+    """Hold the sizes behind an entry against the directory (§4.3.9); raises DamagedEntryError."""
+    form = _DESCRIPTORS.get(len(found), "")
+    signature = _DESCRIPTOR_SIGNATURE if len(found) % 8 == 0 else b""
+    fits = "Q" in form or (form and max(entry.compressed, entry.size) < _IN_ZIP64)
+    if not fits or found != signature + struct.pack(form, entry.crc, entry.compressed, entry.size):
+        raise DamagedEntryError("has other sizes or another CRC-32 in its data descriptor", "those of the directory")
 
 
 def _inflated(entry: Entry, raw: Iterator[memoryview]) -> Iterator[memoryview]:
