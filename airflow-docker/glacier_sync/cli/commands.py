@@ -22,6 +22,8 @@ _COMMANDS = (
     ("run", "pipeline_commands", "Run the whole pipeline once, without Airflow."),
     ("status", "status_command", "Tell where works stand, and why."),
     ("iam-policy", "policy_command", "Print the IAM policy that intake.yml and the web images need, and no more."),
+    ("retry", "attempt_commands", "Try anew what has failed: the next run takes it up from the download on."),
+    ("forget", "attempt_commands", "Take what is hopeless off the list of what is to be done; its history stays."),
     ("emulator", "emulator_command", "Serve S3, SQS and restores on this machine, for the demo and for tests."),
 )
 

@@ -26,7 +26,7 @@ def print_overview(items: Sequence[LedgerObject]) -> None:
     for item in items:
         found = report(item)
         since = output.local(item.update_time)
-        cells = (str(found.id), found.name, str(found.phase), since, found.reason or _progress(item) or _places(found))
+        cells = (str(found.id), found.name, _standing(found), since, found.reason or _progress(item) or _places(found))
         rows.add_row(*map(output.shown, cells))
     tables.print_table(rows)
 
@@ -34,10 +34,13 @@ def print_overview(items: Sequence[LedgerObject]) -> None:
 def print_history(ledger: Ledger, item: LedgerObject) -> None:
     """Print all that the ledger knows of an object."""
     found = report(item)
-    output.line(f"{found.name}: {found.phase}" + (f", claimed by {found.claimed_by}" if found.claimed_by else ""))
+    output.line(f"{found.name}: {_standing(found)}" + (f", claimed by {found.claimed_by}" if found.claimed_by else ""))
     output.line(f"  s3://{found.bucket}/{found.key} (queue {found.queue}, attempt {found.attempt})")
     if item.progress:
         output.line(f"  {_progress(item)}, told at {output.local(item.progress.time)}")
+    if found.forgotten:
+        gone = found.forgotten
+        output.line(f"  forgotten by {gone.by} at {output.local(gone.on)}: {gone.reason}")
     if found.reason:
         output.line(f"  reason: {found.reason}")
     if found.cause:
@@ -49,6 +52,10 @@ def print_history(ledger: Ledger, item: LedgerObject) -> None:
             output.line(f"    reason: {work.reason}")
     for event in ledger.events(item.id):
         output.line(f"  {output.local(event.time)}  {event.kind}: {event.message}")
+
+
+def _standing(found: ObjectReport) -> str:
+    return "forgotten" if found.forgotten else str(found.phase)
 
 
 def _progress(item: LedgerObject) -> str:

@@ -5,10 +5,12 @@ from glacier_sync.ledger.errors import (
     LedgerConfigurationError,
     LedgerUnavailableError,
     PhaseOrderError,
+    RefusedError,
     UnknownObjectError,
 )
 from glacier_sync.ledger.facts import (
     EventKind,
+    Forgotten,
     LedgerEvent,
     LedgerObject,
     LedgerWork,
@@ -23,6 +25,7 @@ from glacier_sync.ledger.repository import Ledger
 __all__ = [
     "ClaimLostError",
     "EventKind",
+    "Forgotten",
     "Ledger",
     "LedgerConfigurationError",
     "LedgerEvent",
@@ -31,6 +34,7 @@ __all__ = [
     "LedgerWork",
     "Phase",
     "PhaseOrderError",
+    "RefusedError",
     "Run",
     "StageProgress",
     "UnknownObjectError",

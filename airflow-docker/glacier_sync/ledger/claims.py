@@ -41,7 +41,7 @@ def hold(transaction: Transaction, object_id: int, run: Run) -> Progress:
         return row
     if row.phase is Phase.REQUESTED:
         raise PhaseOrderError(f"object {row.id} ({row.object_key}) isn't restored yet: wait until its event arrives")
-    if row.claim_run not in (None, run.name) and _is_live(transaction, row, run):
+    if row.claim_run not in (None, run.name) and is_live(transaction, row, run):
         raise _lost(row, run)
     _check_hands(transaction, row, run)
     _take(transaction, row, run)
@@ -57,7 +57,7 @@ def held(transaction: Transaction, object_id: int, run: Run) -> Progress:
     row = transaction.row(object_id)
     if not _is_in_hand(row, run):
         raise _lost(row, run)
-    if not _is_live(transaction, row, run):
+    if not is_live(transaction, row, run):
         _check_hands(transaction, row, run)
         _take(transaction, row, run)
     return row
@@ -98,7 +98,7 @@ def check_names(transaction: Transaction, row: Progress, run: Run, names: Names)
         if other.id != row.id and not names.isdisjoint(names_of(other)):
             raise ClaimLostError(
                 f"object {row.id} ({row.object_key}) has the key or a work of object {other.id} ({other.object_key}), "
-                f"which is in the hands of {_holder(other)}: a work can't be in two hands; try again when that is done"
+                f"which is in the hands of {holder(other)}: a work can't be in two hands; try again when that is done"
             )
 
 
@@ -118,7 +118,7 @@ def _claimed(transaction: Transaction, run: Run) -> tuple[list[Progress], list[P
     live: list[Progress] = []
     lapsed: list[Progress] = []
     for row in transaction.session.scalars(rows):
-        (live if _is_live(transaction, row, run) else lapsed).append(row)
+        (live if is_live(transaction, row, run) else lapsed).append(row)
     return live, lapsed
 
 
@@ -152,7 +152,7 @@ def _apart(rows: Iterable[Progress], in_hand: set[tuple[str, ...]], limit: int) 
 
 def _take(transaction: Transaction, row: Progress, run: Run) -> Progress:
     if row.claim_run != run.name:
-        before = f", after {_holder(row)} let its lease run out or ended" if row.claim_run else ""
+        before = f", after {holder(row)} let its lease run out or ended" if row.claim_run else ""
         let_go(row)
         row.claim_run, row.claim_host, row.claim_process = run.name, run.host, run.process
         row.claim_count += 1
@@ -161,7 +161,7 @@ def _take(transaction: Transaction, row: Progress, run: Run) -> Progress:
     return row
 
 
-def _is_live(transaction: Transaction, row: Progress, run: Run) -> bool:
+def is_live(transaction: Transaction, row: Progress, run: Run) -> bool:
     """Tell whether the claim on a row still counts, as far as the run on this machine can know."""
     if row.claim_until is None or row.claim_until <= transaction.now:
         return False
@@ -176,12 +176,13 @@ def _is_in_hand(row: Progress, run: Run) -> bool:
 def _lost(row: Progress, run: Run) -> ClaimLostError:
     another = "another process of " if row.claim_run == run.name else ""
     return ClaimLostError(
-        f"object {row.id} ({row.object_key}) is in the hands of {another}{_holder(row)}, expected {run.name}: "
+        f"object {row.id} ({row.object_key}) is in the hands of {another}{holder(row)}, expected {run.name}: "
         "nothing was recorded; leave it to them, or take it again when it is free"
     )
 
 
-def _holder(row: Progress) -> str:
+def holder(row: Progress) -> str:
+    """Say whose claim is on a row, and until when."""
     if row.claim_run is None:
         return "nobody"
     return f"{row.claim_run} on {row.claim_host} until {row.claim_until:%Y-%m-%d %H:%M:%S} UTC"

@@ -17,6 +17,10 @@ class ClaimLostError(TransientError):
     """A run wanted to write about an object that isn't in its hands: nothing was recorded."""
 
 
+class RefusedError(ConfigurationError):
+    """An operator asked for what an object's state doesn't allow: nothing was recorded."""
+
+
 class PhaseOrderError(PermanentError):
     """A phase was to go backwards, or a step came before its time."""
 

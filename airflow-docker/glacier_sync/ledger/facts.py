@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
+import os
 import socket
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +61,8 @@ class EventKind(StrEnum):
     UNKNOWN_ERROR = auto()
     WORKS_FOUND = auto()
     WORK_UPDATED = auto()
+    RETRIED = auto()
+    FORGOTTEN = auto()
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,23 @@ class Run:
         return cls(name=f"glacier-sync@{host}/{digest}", host=host, process=process, worker=process)
 
     @classmethod
+    def by_hand(cls) -> Run:
+        """Return the operator, who holds nothing and decides."""
+        host = socket.gethostname()
+        return cls(name=f"{_user()}@{host}", host=host, process=None)
+
+    @classmethod
     def of_dag_run(cls, dag_id: str, run_id: str) -> Run:
         """Return the run that is a DAG run: the same one in each of its tasks and their retries."""
         return cls(name=f"{dag_id}/{run_id}", host=socket.gethostname(), process=None, worker=this_process())
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user needn't have a name.
+        return str(os.getuid())
 
 
 @dataclass(frozen=True)
@@ -122,6 +140,15 @@ class StageProgress:
 
 
 @dataclass(frozen=True)
+class Forgotten:
+    """Who took an object off the list of what is to be done, when and why."""
+
+    by: str
+    on: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
 class LedgerObject:
     """A restored object as the ledger knows it. Times are aware, in UTC; ``size`` is in bytes.
 
@@ -129,7 +156,8 @@ class LedgerObject:
     in the past means that the object is free again. ``claim_count`` grows with
     each change of hands. ``rid`` is the RID that the key stands for, if any.
     Of what came from the watched folder, ``bucket`` is the folder's path.
-    ``progress`` is told while a stage works on it for longer than a moment.
+    ``progress`` is told while a stage works on it for longer than a moment;
+    ``forgotten`` of a failed one that nobody waits for any more.
     """
 
     id: int
@@ -159,6 +187,7 @@ class LedgerObject:
     update_time: datetime
     works: tuple[LedgerWork, ...]
     progress: StageProgress | None
+    forgotten: Forgotten | None
 
     @property
     def way(self) -> Way:

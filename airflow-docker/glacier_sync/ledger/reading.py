@@ -8,7 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from glacier_sync.ledger.errors import UnknownObjectError
-from glacier_sync.ledger.facts import LedgerEvent, LedgerObject, LedgerWork, Phase, StageProgress
+from glacier_sync.ledger.facts import Forgotten, LedgerEvent, LedgerObject, LedgerWork, Phase, StageProgress
 from glacier_sync.ledger.models import Event, Progress, StagePace, Work
 from glacier_sync.progress import Pace
 
@@ -85,6 +85,7 @@ def facts_of(row: Progress) -> LedgerObject:
         update_time=row.update_time,
         works=tuple(_work(work) for work in row.works),
         progress=_progress(row.pace) if row.pace else None,
+        forgotten=_forgotten(row),
     )
 
 
@@ -99,6 +100,12 @@ def _work(work: Work) -> LedgerWork:
         reason=work.reason,
         synced_on=work.synced_on,
     )
+
+
+def _forgotten(row: Progress) -> Forgotten | None:
+    if row.forgotten_on is None:
+        return None
+    return Forgotten(by=row.forgotten_by or "", on=row.forgotten_on, reason=row.forgotten_reason or "")
 
 
 def _progress(told: StagePace) -> StageProgress:

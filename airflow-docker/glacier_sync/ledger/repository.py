@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from glacier_sync.events import RestoredObject, UnwantedObject
-from glacier_sync.ledger import claims, intake, progress, reading, schema
+from glacier_sync.ledger import attempts, claims, intake, progress, reading, schema
 from glacier_sync.ledger.database import Clock, Database
 from glacier_sync.ledger.errors import LedgerConfigurationError, LedgerUnavailableError
 from glacier_sync.ledger.facts import LedgerEvent, LedgerObject, Phase, Run, Way, WorkFacts
@@ -186,6 +186,44 @@ class Ledger:
             progress.update_work(
                 transaction, object_id, run, rid, phase=phase, destination=destination, audit=audit, reason=reason
             )
+
+    def await_restore(
+        self,
+        object_id: int,
+        run: Run,
+        message: str,
+        *,
+        known_expiry: datetime | None,
+        requested: bool,
+        details: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Give an object back that has no restored copy: a new attempt begins when one is announced.
+
+        ``requested`` tells whether its restore was asked for. Nothing happens, and
+        False is returned, if a restore that isn't ``known_expiry``'s was announced
+        meanwhile. Raises ClaimLostError.
+        """
+        with self._writing() as transaction:
+            return attempts.await_restore(
+                transaction, object_id, run, message, known_expiry=known_expiry, requested=requested, details=details
+            )
+
+    def retry(self, object_ids: Sequence[int], run: Run) -> list[LedgerObject]:
+        """Begin a new attempt of objects that have failed, all or none, on behalf of ``run``.
+
+        Raises RefusedError if one hasn't failed or was restored once more since,
+        UnknownObjectError.
+        """
+        with self._writing() as transaction:
+            return [reading.facts_of(row) for row in attempts.retry(transaction, object_ids, run)]
+
+    def forget(self, object_ids: Sequence[int], run: Run, reason: str) -> list[LedgerObject]:
+        """Take objects off the list of what is to be done, all or none: they are failed then, and forgotten.
+
+        Raises RefusedError if one is synced, forgotten already or in hand, UnknownObjectError.
+        """
+        with self._writing() as transaction:
+            return [reading.facts_of(row) for row in attempts.forget(transaction, object_ids, run, reason)]
 
     def object(self, object_id: int) -> LedgerObject:
         """Return an object. Raises UnknownObjectError."""

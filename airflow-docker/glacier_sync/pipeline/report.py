@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from glacier_sync.ledger import LedgerObject, LedgerWork, Phase, StageProgress
+from glacier_sync.ledger import Forgotten, LedgerObject, LedgerWork, Phase, StageProgress
 
 _REACHED = (
     (Phase.REQUESTED, "restore_requested_on"),
@@ -53,6 +53,7 @@ class ObjectReport:
     cause: str | None
     works: tuple[LedgerWork, ...]
     progress: StageReport | None
+    forgotten: Forgotten | None
 
 
 def report(item: LedgerObject) -> ObjectReport:
@@ -71,6 +72,7 @@ def report(item: LedgerObject) -> ObjectReport:
         cause=item.failure_cause,
         works=item.works,
         progress=_stage_report(item.progress) if item.progress else None,
+        forgotten=item.forgotten,
     )
 
 
