@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
+from glacier_sync.ledger import reading
 from glacier_sync.ledger.claims import check_names, held, let_go
 from glacier_sync.ledger.errors import PhaseOrderError, UnknownObjectError
 from glacier_sync.ledger.facts import EventKind, Phase, Run, WorkFacts
@@ -44,6 +45,14 @@ def fail(transaction: Transaction, object_id: int, run: Run, reason: str, cause:
 def note(transaction: Transaction, object_id: int, run: Run, message: str, details: Details) -> None:
     """Append a remark to an object."""
     transaction.append(held(transaction, object_id, run), EventKind.NOTE, message, run=run.name, details=details)
+
+
+def remark(transaction: Transaction, rid: str, run: Run, message: str, details: Details) -> bool:
+    """Append a remark to the newest object that holds a work, whoever has it; see ``Ledger.remark``."""
+    holding = reading.find(transaction.session, rid)
+    for item in holding[-1:]:
+        transaction.append(transaction.row(item.id), EventKind.NOTE, message, run=run.name, details=details)
+    return bool(holding)
 
 
 def tell_pace(transaction: Transaction, object_id: int, run: Run, stage: str, pace: Pace) -> None:

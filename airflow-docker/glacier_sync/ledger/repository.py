@@ -139,6 +139,14 @@ class Ledger:
         with self._writing() as transaction:
             progress.note(transaction, object_id, run, message, details)
 
+    def remark(self, rid: str, run: Run, message: str, details: Mapping[str, Any] | None = None) -> bool:
+        """Append a remark on a work to the newest object that holds it, in hand or not; return whether there is one.
+
+        For what a person does with a work by hand, which needs no claim.
+        """
+        with self._writing() as transaction:
+            return progress.remark(transaction, rid, run, message, details)
+
     def tell_pace(self, object_id: int, run: Run, stage: str, pace: Pace) -> None:
         """Write down how far a stage has come with an object, until it ends. Raises ClaimLostError."""
         with self._writing() as transaction:

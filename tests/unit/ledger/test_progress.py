@@ -124,6 +124,30 @@ def test_to_fail_needs_a_reason(ledger: Ledger, number: int) -> None:
         ledger.advance(number, ONE, Phase.FAILED, "done")
 
 
+def test_a_remark_on_a_work_needs_no_claim_and_goes_to_its_newest_object(ledger: Ledger, number: int) -> None:
+    for phase in (Phase.DOWNLOADED, Phase.DEBAGGED, Phase.SYNCED):
+        ledger.advance(number, ONE, phase, "done")
+    (newest,) = ledger.record("nlm", "again", [announced(work_key("W1"), expiry=START + 9 * HOUR)], [])
+    before = ledger.object(newest)
+    assert ledger.remark("W1", TWO, "audited by hand", {"outcome": "Passed"})
+    last = ledger.events(newest)[-1]
+    assert (last.kind, last.message, last.run, last.details) == (
+        "note",
+        "audited by hand",
+        TWO.name,
+        {"outcome": "Passed"},
+    )
+    assert "note" not in [event.kind for event in ledger.events(number)]
+    after = ledger.object(newest)
+    assert (after.phase, after.claimed_by, after.works) == (before.phase, before.claimed_by, before.works)
+
+
+def test_a_remark_on_a_work_that_nobody_knows_is_not_kept(ledger: Ledger, number: int) -> None:
+    events = ledger.events()
+    assert not ledger.remark("W2", ONE, "audited by hand")
+    assert ledger.events() == events
+
+
 def test_details_of_any_kind_are_recorded(ledger: Ledger, number: int) -> None:
     details = {"path": Path("a"), "time": START, "bytes": b"\xff", "nan": float("nan"), "set": {1}, 7: ("\ud800", None)}
     ledger.note(number, ONE, "remark", details)
