@@ -8,11 +8,13 @@ source "$PROJECT_DIR/bin/_environment.sh"
 
 usage() {
     cat <<'END'
-Usage: ./run-tests.sh [ARGUMENT…]    all checks and tests; the arguments go to pytest
-       ./run-tests.sh lock           makes the lock files anew from requirements*.txt
+Usage: ./run-tests.sh [ARGUMENT…]            all checks and tests; the arguments go to pytest
+       ./run-tests.sh --faults [ARGUMENT…]   the tests of faults alone, the long ones too
+       ./run-tests.sh --bench [ARGUMENT…]    the benchmarks; --bench --help tells more
+       ./run-tests.sh lock                   makes the lock files anew from requirements*.txt
 
 All of it runs even if something fails. Exit status: 0 if all passed, 1 if not.
-As root it installs the Debian packages that tests need; else it says what is missing.
+As root it installs the Debian packages that are needed; else it says what is missing.
 END
 }
 
@@ -28,24 +30,45 @@ NEEDED_COMMANDS=(
     'debootstrap debootstrap the tests of the appliance, where no image can be pulled'
 )
 
+# The same for what Glacier Sync is measured beside.
+BENCH_COMMANDS=(
+    'rclone     rclone      its downloads'
+    'rsync      rsync       its copies'
+    '7zz        7zip        its unpacking'
+    'eatmydata  eatmydata   our own times without flushing to the disk'
+)
+
 main() {
     strict_mode
     cd "$PROJECT_DIR"
     case ${1:-} in
-        -h | --help)
-            usage
-            exit 0
+        -h | --help) usage ;;
+        lock)
+            enter_environment test
+            make_locks
+            ;;
+        --bench)
+            enter_environment bench
+            ensure_debian_packages "${BENCH_COMMANDS[@]}"
+            python -m tests.bench "${@:2}"
+            ;;
+        --faults)
+            enter_environment test
+            ensure_debian_packages "${NEEDED_COMMANDS[@]}"
+            pytest tests/faults "$@"
+            ;;
+        *)
+            enter_environment test
+            ensure_debian_packages "${NEEDED_COMMANDS[@]}"
+            run_all "$@"
+            show_summary
             ;;
     esac
-    ensure_environment test
+}
+
+enter_environment() {
+    ensure_environment "$1"
     export PATH=$PROJECT_DIR/.venv/bin:$PATH
-    if [[ ${1:-} == lock ]]; then
-        make_locks
-        exit 0
-    fi
-    ensure_debian_packages
-    run_all "$@"
-    show_summary
 }
 
 run_all() {
@@ -105,10 +128,11 @@ has() {
     command -v -- "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
 }
 
+# ensure_debian_packages 'COMMAND PACKAGE PURPOSE'…: what is missing is installed, or named.
 ensure_debian_packages() {
     local needed name package purpose
     local -a missing=()
-    for needed in "${NEEDED_COMMANDS[@]}"; do
+    for needed; do
         read -r name package purpose <<<"$needed"
         if has "$name"; then continue; fi
         if ((EUID == 0)) && command -v apt-get >/dev/null; then
@@ -128,6 +152,7 @@ make_locks() {
     compile_lock requirements
     compile_lock requirements-emulator -c requirements.lock
     compile_lock requirements-test -c requirements.lock -c requirements-emulator.lock
+    compile_lock requirements-bench -c requirements.lock -c requirements-test.lock
 }
 
 compile_lock() {
@@ -137,4 +162,4 @@ compile_lock() {
         "$1.txt" "${@:2}" --output-file "$1.lock"
 }
 
-main "$@"
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

@@ -2,16 +2,18 @@
 # The virtual environment of the clone: .venv, made from the lock files. Source it
 # after _common.sh, with PROJECT_DIR (the clone) set.
 
-# ensure_environment [emulator|test]: makes .venv, or brings it up to date, so that it
+# ensure_environment [emulator|test|bench]: makes .venv, or brings it up to date, so that it
 # holds requirements.lock and the package itself, for `emulator` also the AWS emulator's
-# requirements, for `test` also the tests'. Does nothing if that is so already.
+# requirements, for `test` also the tests', for `bench` those of the benchmarks' as well.
+# Does nothing if that is so already.
 ensure_environment() {
     local -a locks=(requirements.lock)
     case ${1:-} in
         '') ;;
         emulator) locks+=(requirements-emulator.lock) ;;
         test) locks+=(requirements-emulator.lock requirements-test.lock) ;;
-        *) die "ensure_environment: expected nothing, 'emulator' or 'test', found '$1'" 2 ;;
+        bench) locks+=(requirements-emulator.lock requirements-test.lock requirements-bench.lock) ;;
+        *) die "ensure_environment: expected nothing, 'emulator', 'test' or 'bench', found '$1'" 2 ;;
     esac
     VENV_DIR=$PROJECT_DIR/.venv
     ! environment_holds "${locks[@]}" || return 0

@@ -1,0 +1,1 @@
+"""What contenders written in Python do. Each runs in a process of its own, which imports its module only."""

@@ -1,0 +1,18 @@
+"""The benchmarks by name. A new one is a module of its own, and a line here."""
+
+from __future__ import annotations
+
+from tests.bench.downloading import downloading
+from tests.bench.model import Bench
+from tests.bench.startup import starting
+from tests.bench.unbagging import unbagging
+from tests.bench.verifying import verifying
+from tests.bench.whole_way import whole_way
+
+BENCHES: dict[str, Bench] = {
+    "start": starting,
+    "verify": verifying,
+    "unbag": unbagging,
+    "download": downloading,
+    "whole": whole_way,
+}
