@@ -85,8 +85,8 @@ def filled(path: str) -> str:
 
 
 def is_refused(method: str, answer: httpx.Response) -> bool:
-    """Tell whether a stranger was sent away: by a status, to the login, or by a page's form for lack of its token."""
-    sent_on = bool(answer.history) and (answer.url.path == "/auth/login/" or answer.status_code == 404)
+    """Tell whether a stranger was sent away: by a status, to where all begin, or for lack of a form's token."""
+    sent_on = bool(answer.history) and answer.url.path in ("/", "/auth/login/")
     return answer.status_code in (401, 403) or sent_on or (method == "POST" and "CSRF" in answer.text)
 
 
