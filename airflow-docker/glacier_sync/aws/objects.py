@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import ClientError
 
@@ -15,11 +15,10 @@ from glacier_sync.aws.facts import ObjectFacts, facts_of, object_url
 from glacier_sync.aws.sessions import s3_client
 from glacier_sync.aws.source import Source, version_argument
 from glacier_sync.progress import Progress
+from glacier_sync.settings import Tier
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-Tier = Literal["Standard", "Bulk", "Expedited"]
 
 
 class _Pinned(TypedDict, total=False):

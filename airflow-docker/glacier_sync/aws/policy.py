@@ -39,7 +39,7 @@ def _intake(queue: IntakeQueue) -> list[Policy]:
     receive = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"]
     if "://" not in queue.queue:
         receive.insert(2, "sqs:GetQueueUrl")
-    read = ["s3:GetObject", "s3:GetObjectVersion"]
+    read = ["s3:GetObject", "s3:GetObjectVersion", *(["s3:RestoreObject"] if queue.restore else [])]
     buckets = [f"arn:{partition}:s3:::{bucket}" for bucket in queue.buckets]
     return [
         _statement(f"Receive{name}", receive, [_queue_arn(partition, queue)]),

@@ -17,7 +17,7 @@ from glacier_sync.cli import output
 from glacier_sync.cli.bars import progress_shown
 from glacier_sync.errors import ConfigurationError, TransientError
 from glacier_sync.ledger import Ledger, LedgerObject, Run
-from glacier_sync.pipeline import Context, Done, Failed, Outcome, RetryLater
+from glacier_sync.pipeline import Context, Done, Failed, Outcome, RetryLater, Waiting
 from glacier_sync.pipeline import fixity as fixity_check
 from glacier_sync.pipeline import run as pipeline_run
 from glacier_sync.pipeline.by_hand import sync_works
@@ -102,6 +102,8 @@ def _print_outcome(item: LedgerObject, outcome: Outcome, *, error: bool) -> None
             output.line(f"synced   {item.key}: {message}", error=error)
         case Failed(reason):
             output.line(f"FAILED   {item.key}: {reason}", error=error)
+        case Waiting(reason):
+            output.line(f"waits    {item.key}: {reason}", error=error)
         case RetryLater(reason):
             output.line(f"later    {item.key}: {reason}", error=error)
 

@@ -9,6 +9,7 @@ from glacier_sync.ledger.errors import (
     UnknownObjectError,
 )
 from glacier_sync.ledger.facts import (
+    WORKABLE,
     EventKind,
     Forgotten,
     LedgerEvent,
@@ -23,6 +24,7 @@ from glacier_sync.ledger.facts import (
 from glacier_sync.ledger.repository import Ledger
 
 __all__ = [
+    "WORKABLE",
     "ClaimLostError",
     "EventKind",
     "Forgotten",

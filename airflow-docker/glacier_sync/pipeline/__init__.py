@@ -2,7 +2,7 @@
 
 from glacier_sync.ledger import Run
 from glacier_sync.pipeline.context import Context, opened
-from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater
+from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater, Waiting
 from glacier_sync.pipeline.tasks import (
     debag_downloads,
     download_from_messages,
@@ -23,6 +23,7 @@ __all__ = [
     "RetryLater",
     "Run",
     "Settings",
+    "Waiting",
     "debag_downloads",
     "download_from_messages",
     "get_restored_object_messages",

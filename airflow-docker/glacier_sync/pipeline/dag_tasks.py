@@ -118,6 +118,8 @@ def _settled(outcome: pipeline.Outcome) -> dict[str, Any]:
         case pipeline.Done(message, facts):
             log.info(message)
             return dict(facts)
+        case pipeline.Waiting(reason):
+            raise AirflowSkipException(reason)
         case pipeline.RetryLater(reason):
             raise AirflowException(reason)
         case pipeline.Failed(reason):

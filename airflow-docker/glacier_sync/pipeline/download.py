@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glacier_sync.aws import Download, ObjectStore
+from glacier_sync.aws import Download, ObjectFacts, ObjectStore, RestoreExpiredError
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import LedgerObject, Phase
 from glacier_sync.pipeline import working
 from glacier_sync.pipeline.context import Context
-from glacier_sync.pipeline.outcome import Done
+from glacier_sync.pipeline.outcome import Done, Waiting
+from glacier_sync.pipeline.restore import await_copy
 from glacier_sync.pipeline.stage import Stage
 from glacier_sync.settings import IntakeQueue, load_intake
 
 
-def _download(context: Context, item: LedgerObject) -> Done:
+def _download(context: Context, item: LedgerObject) -> Done | Waiting:
     settings = context.settings
     working.prepare(settings)
     target = working.zip_path(settings, item)
@@ -22,7 +23,11 @@ def _download(context: Context, item: LedgerObject) -> Done:
         return Done(f"{item.key} is unbagged already")
     if item.phase is not Phase.RESTORED and target.exists():
         return Done(f"{item.key} is downloaded already")
-    download = _fetch(context, item, target)
+    queue = _queue_of(settings.intake, item, load_intake(settings.intake))
+    store = ObjectStore.open(queue.region, queue.profile)
+    download = _fetch(context, store, item, target)
+    if download is None:
+        return await_copy(context, queue, store, item, _head(store, item))
     size = download.path.stat().st_size
     facts = {"bytes": size, "verified by": download.verified, "not checked": download.unverified}
     if item.phase is Phase.RESTORED:
@@ -33,20 +38,28 @@ def _download(context: Context, item: LedgerObject) -> Done:
     return Done(f"{item.key} is downloaded")
 
 
-def _fetch(context: Context, item: LedgerObject, target: Path) -> Download:
+def _fetch(context: Context, store: ObjectStore, item: LedgerObject, target: Path) -> Download | None:
+    """Return the download, or None if the object has no restored copy (any more)."""
     settings = context.settings
-    queue = _queue_of(settings.intake, item, load_intake(settings.intake))
-    store = ObjectStore.open(queue.region, queue.profile)
-    facts = store.head(item.bucket, item.key, item.version_id, etag=item.etag)
+    facts = _head(store, item)
+    if not facts.readable:
+        return None
     target.parent.mkdir(exist_ok=True)
     working.require_space(settings, item, facts.size)
-    return store.download(
-        facts,
-        target,
-        streams=settings.download_streams,
-        part_size=settings.download_part_mib * working.MIB,
-        progress=context.progress(DOWNLOAD.name, item.id),
-    )
+    try:
+        return store.download(
+            facts,
+            target,
+            streams=settings.download_streams,
+            part_size=settings.download_part_mib * working.MIB,
+            progress=context.progress(DOWNLOAD.name, item.id),
+        )
+    except RestoreExpiredError:
+        return None
+
+
+def _head(store: ObjectStore, item: LedgerObject) -> ObjectFacts:
+    return store.head(item.bucket, item.key, item.version_id, etag=item.etag)
 
 
 def _queue_of(path: Path, item: LedgerObject, queues: tuple[IntakeQueue, ...]) -> IntakeQueue:

@@ -1,4 +1,4 @@
-"""A stage's outcome: one of three, and nothing else."""
+"""A stage's outcome: one of these, and nothing else."""
 
 from __future__ import annotations
 
@@ -32,4 +32,11 @@ class Failed:
     cause: str = ""
 
 
-Outcome = Done | RetryLater | Failed
+@dataclass(frozen=True)
+class Waiting:
+    """The object is in nobody's hands until its restore is announced."""
+
+    reason: str
+
+
+Outcome = Done | RetryLater | Failed | Waiting

@@ -15,7 +15,7 @@ from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.debag import DEBAG
 from glacier_sync.pipeline.download import DOWNLOAD
 from glacier_sync.pipeline.intake import take
-from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater
+from glacier_sync.pipeline.outcome import Done, Outcome, RetryLater
 from glacier_sync.pipeline.stage import Stage, run_stage
 from glacier_sync.pipeline.watched import TAKE_IN
 
@@ -30,7 +30,7 @@ class Tally:
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     problems: list[GlacierSyncError] = field(default_factory=list)
 
-    def count(self, kind: type[Done | Failed | RetryLater]) -> int:
+    def count(self, kind: type[Outcome]) -> int:
         """Return how many objects ended with an outcome of this kind."""
         return sum(isinstance(outcome, kind) for outcome in self.outcomes.values())
 

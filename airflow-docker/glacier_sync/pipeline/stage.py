@@ -11,7 +11,7 @@ from glacier_sync.ledger import ClaimLostError, LedgerObject, Phase
 from glacier_sync.pipeline import working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.lease import Lease
-from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater
+from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Stage:
     """
 
     name: str
-    work: Callable[[Context, LedgerObject], Done]
+    work: Callable[[Context, LedgerObject], Done | Waiting]
 
 
 def run_stage(context: Context, stage: Stage, object_id: int) -> Outcome:
@@ -42,6 +42,8 @@ def run_stage(context: Context, stage: Stage, object_id: int) -> Outcome:
         return Done(f"{item.key} is synced already")
     if item.phase is Phase.FAILED:
         return Failed(item.failure_reason or "", item.failure_cause or "")
+    if item.phase is Phase.REQUESTED:
+        return Waiting(f"{item.key} waits until its restore is announced")
     try:
         with Lease(context.settings, context.ledger, context.run, object_id) as lease:
             return stage.work(replace(context, progress=lease.watched(context.progress)), lease.item)

@@ -1,7 +1,7 @@
 """The working folder: where an object's zip and its unpacked works are meanwhile.
 
 ``download/<object>/`` and ``work/<object>/`` belong to one object of the ledger
-each, and are gone once it is synced or failed. Their name says the object's id and
+each, and are gone once it is synced, failed, or waits for a restore. Their name says the object's id and
 what it is, so that another ledger's left-overs are never taken for its own.
 """
 
@@ -14,12 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from glacier_sync.errors import ConfigurationError, TransientError
-from glacier_sync.ledger import Ledger, LedgerObject, Phase, UnknownObjectError, Way
+from glacier_sync.ledger import WORKABLE, Ledger, LedgerObject, UnknownObjectError, Way
 from glacier_sync.settings import Settings
 from glacier_sync.works import rid_of
 
 MIB = 2**20
-FINAL_PHASES = frozenset({Phase.SYNCED, Phase.FAILED})
 
 
 class NoSpaceError(TransientError):
@@ -95,13 +94,13 @@ def remove(settings: Settings, item: LedgerObject) -> None:
 
 
 def sweep(settings: Settings, ledger: Ledger) -> None:
-    """Remove working data of objects that are synced or failed: what a kill left behind."""
+    """Remove working data of objects that nobody is to work on now: what a kill left behind."""
     for number in set(_object_ids(settings)):
         try:
             item = ledger.object(number)
         except UnknownObjectError:
             continue
-        if item.phase in FINAL_PHASES:
+        if item.phase not in WORKABLE:
             remove(settings, item)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -19,12 +19,24 @@ DEFAULT_EVENTS = ("ObjectRestore:Completed", "ObjectCreated:*")
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
+Tier = Literal["Standard", "Bulk", "Expedited"]
+
+
+@dataclass(frozen=True)
+class RestoreTerms:
+    """How a queue's objects may be restored anew: for how many days, and how fast (which is what it costs)."""
+
+    days: int
+    tier: Tier
+
+
 @dataclass(frozen=True)
 class IntakeQueue:
     """One queue: where it is, whose credentials read it, and what is wanted from it.
 
     ``queue`` is a name or a URL; ``profile`` is None for boto3's default chain.
-    ``events`` are event names, ``*`` matching anything after it.
+    ``events`` are event names, ``*`` matching anything after it. ``restore`` is
+    None where no restore may be asked for.
     """
 
     name: str
@@ -34,6 +46,14 @@ class IntakeQueue:
     buckets: tuple[str, ...]
     events: tuple[str, ...]
     delete_rejected: bool
+    restore: RestoreTerms | None = None
+
+
+class _RestoreEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    days: int = Field(ge=1)
+    tier: Tier = "Bulk"
 
 
 class _QueueEntry(BaseModel):
@@ -46,12 +66,17 @@ class _QueueEntry(BaseModel):
     buckets: list[_Text] = Field(min_length=1)
     events: list[_Text] = Field(default=list(DEFAULT_EVENTS), min_length=1)
     delete_rejected: bool = False
+    restore: _RestoreEntry | None = None
 
 
 class _IntakeFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     queues: list[_QueueEntry] = Field(min_length=1)
+
+
+# By the depth of a key in the file: queues, queues.0.name, queues.0.restore.days.
+_MODELS: dict[int, type[BaseModel]] = {1: _IntakeFile, 3: _QueueEntry, 4: _RestoreEntry}
 
 
 def load_intake(path: Path) -> tuple[IntakeQueue, ...]:
@@ -78,6 +103,7 @@ def load_intake(path: Path) -> tuple[IntakeQueue, ...]:
             buckets=tuple(entry.buckets),
             events=tuple(entry.events),
             delete_rejected=entry.delete_rejected,
+            restore=RestoreTerms(entry.restore.days, entry.restore.tier) if entry.restore else None,
         )
         for entry in entries
     )
@@ -110,7 +136,7 @@ def _validated(path: Path, content: Any) -> _IntakeFile:
 def _problem(detail: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        model = _QueueEntry if "queues" in detail["loc"] else _IntakeFile
+        model = _MODELS[len(detail["loc"])]
         return f"unknown key {key!r} (allowed: {', '.join(model.model_fields)})"
     if detail["type"] == "missing":
         return f"the key {key!r} is missing"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from glacier_sync.errors import ConfigurationError
-from glacier_sync.settings import IntakeQueue, load_intake
+from glacier_sync.settings import IntakeQueue, RestoreTerms, load_intake
 
 CONFIG = Path(__file__).parents[3] / "config"
 
@@ -31,8 +31,25 @@ def test_a_queue_is_read_with_its_defaults(tmp_path: Path) -> None:
             buckets=("glacier.staging.nlm.bdrc.org",),
             events=("ObjectRestore:Completed", "ObjectCreated:*"),
             delete_rejected=False,
+            restore=None,
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        ("{days: 7, tier: Standard}", RestoreTerms(7, "Standard")),
+        ("{days: 1}", RestoreTerms(1, "Bulk")),
+        ("null", None),
+    ],
+)
+def test_restores_are_allowed_for_some_days_at_some_speed(
+    tmp_path: Path, terms: str, expected: RestoreTerms | None
+) -> None:
+    path = tmp_path / "intake.yml"
+    path.write_text(f"{GOOD}    restore: {terms}\n")
+    assert [queue.restore for queue in load_intake(path)] == [expected]
 
 
 @pytest.mark.parametrize("name", ["intake.yml", "intake-production.yml"])
@@ -52,6 +69,14 @@ def test_the_files_that_are_shipped_are_valid(name: str) -> None:
         (GOOD.replace("    region: ap-northeast-2\n", ""), "the key 'queues.0.region' is missing"),
         (GOOD.replace("name: nlm", "name: 7"), "'queues.0.name': Input should be a valid string, found 7"),
         (GOOD.replace("[glacier.staging.nlm.bdrc.org]", "[]"), "'queues.0.buckets'"),
+        (f"{GOOD}    restore: true\n", "'queues.0.restore'"),
+        (f"{GOOD}    restore: {{}}\n", "the key 'queues.0.restore.days' is missing"),
+        (f"{GOOD}    restore: {{days: 0}}\n", "'queues.0.restore.days': Input should be greater than or equal to 1"),
+        (
+            f"{GOOD}    restore: {{days: 7, tier: Slow}}\n",
+            "'queues.0.restore.tier': Input should be 'Standard'",
+        ),
+        (f"{GOOD}    restore: {{day: 7}}\n", "unknown key 'queues.0.restore.day' (allowed: days, tier)"),
         (GOOD + GOOD.replace("queues:\n", "").lstrip("\n"), "the name 'nlm' stands for two queues"),
         (GOOD.replace("name: nlm", "name: watched folder"), "'watched folder' stands for what comes from no queue"),
     ],
