@@ -42,6 +42,12 @@ def find_report(log_home: Path, rid: str, since: datetime | None = None) -> Work
 
     Raises UnreadableReportError if that report is damaged.
     """
+    newest = find_report_file(log_home, rid, since)
+    return read_report(newest) if newest else None
+
+
+def find_report_file(log_home: Path, rid: str, since: datetime | None = None) -> Path | None:
+    """Return the file of the newest report of a work that was written since a time (aware), or None."""
     name = re.compile(rf"(PASS|WARN|FAIL)-{re.escape(report_name(rid))}-\d{{4}}(-\d\d){{4}}(-\d{{2,}})?\.csv")
     oldest = (since - _CLOCK_STEP).timestamp() if since else float("-inf")
     if not log_home.is_dir():
@@ -53,7 +59,7 @@ def find_report(log_home: Path, rid: str, since: datetime | None = None) -> Work
         if name.fullmatch(path.name) and (status := path.stat()).st_size
     ]
     newest = max((entry for entry in times if entry[0] >= oldest), default=None)
-    return read_report(newest[1]) if newest else None
+    return newest[1] if newest else None
 
 
 def _parse(rows: Iterable[list[str]]) -> WorkReport:

@@ -17,6 +17,7 @@ HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 _COMMANDS = (
     ("verify", "bag_commands", "Check bags, directories or zips, without unpacking: every defect found is listed."),
     ("unbag", "bag_commands", "Unpack zipped bags, verified; print the works with their paths."),
+    ("audit", "audit_command", "Audit works as a sync does, by the same audit tool with the site's options."),
     ("sync", "pipeline_commands", "Audit and sync unpacked works into the archive, as the DAG does."),
     ("fixity", "pipeline_commands", "Compare archived works with their bags' manifests; every difference is listed."),
     ("run", "pipeline_commands", "Run the whole pipeline once, without Airflow."),
