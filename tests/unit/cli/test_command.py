@@ -17,7 +17,7 @@ from glacier_sync.cli.commands import DeferredCommand, commands
 from .conftest import COMMAND, Command
 
 HEAVY = {"airflow", "alembic", "boto3", "botocore", "httpx", "moto", "PIL"}
-COMMANDS = ["verify", "unbag", "sync", "fixity", "run", "status", "retry", "forget", "emulator"]
+COMMANDS = ["verify", "unbag", "audit", "sync", "fixity", "run", "status", "retry", "forget", "emulator"]
 
 
 def test_help_lists_every_command_and_the_exit_statuses(command: Command) -> None:
