@@ -1,4 +1,4 @@
-"""Cases of kills: each in a scene of its own, several at once."""
+"""Cases of faults that strike runs: each in a scene of its own, several at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.faults import invariants
 from tests.faults.invariants import Findings
-from tests.faults.scene import Kill, Scenes
+from tests.faults.scene import Scenes, Strike
 from tests.support.pipeline import Bag
 
 _AT_ONCE = 2
@@ -17,20 +17,25 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Case:
-    """Bags that are restored, and runs on them that are killed one after the other."""
+    """Bags that are restored, and runs on them that are struck one after the other."""
 
     bags: Sequence[Bag]
-    kills: Sequence[Kill]
+    strikes: Sequence[Strike]
+
+    @property
+    def small(self) -> str | None:
+        """The part of the scene that has a small disk, which a strike fills."""
+        return next((strike.part for strike in self.strikes if strike.part), None)
 
     def __str__(self) -> str:
-        return ", then ".join(map(str, self.kills))
+        return ", then ".join(map(str, self.strikes))
 
 
 @dataclass
 class Outcome:
     """What cases came to; ``broken`` tells of each that broke a promise or didn't end."""
 
-    kills: int = 0
+    strikes: int = 0
     findings: Findings = field(default_factory=Findings)
     broken: list[str] = field(default_factory=list)
 
@@ -42,17 +47,25 @@ def happen(scenes: Scenes, cases: Iterable[Case]) -> Outcome:
         judged: list[tuple[Case, Future[Findings]]] = [(case, pool.submit(_judged, scenes, case)) for case in cases]
     for case, future in judged:
         error = future.exception()
+        outcome.strikes += len(case.strikes)
         if error is None:
-            outcome.kills += len(case.kills)
             continue
-        outcome.broken.append(f"killed {case}: {error}")
+        outcome.broken.append(f"{case}: {error}")
         if isinstance(error, BrokenPromiseError):
             outcome.findings.add(error.findings)
     return outcome
 
 
+def boundaries(scenes: Scenes, *bagged: Bag) -> list[str]:
+    """Return the boundaries of a run that nothing happens to."""
+    with scenes.scene(*bagged) as scene:
+        reached = scene.boundaries()
+        _require(invariants.in_the_end(scene))
+    return reached
+
+
 def seconds_of_a_run(scenes: Scenes, *bagged: Bag) -> float:
-    """Return how long a run takes that isn't killed."""
+    """Return how long a run takes that nothing happens to."""
     with scenes.scene(*bagged) as scene:
         began = time.monotonic()
         scene.recover()
@@ -70,11 +83,12 @@ class BrokenPromiseError(AssertionError):
 
 
 def _judged(scenes: Scenes, case: Case) -> Findings:
-    with scenes.scene(*case.bags) as scene:
+    with scenes.scene(*case.bags, small=case.small) as scene:
         found = Findings()
-        for fate in case.kills:
-            scene.killed(fate)
-            found.add(invariants.at_the_kill(scene))
+        for strike in case.strikes:
+            scene.struck(strike)
+            found.add(invariants.at_any_time(scene))
+            scene.make_room()
         scene.recover()
         found.add(invariants.in_the_end(scene))
         _require(found)

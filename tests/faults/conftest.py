@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults import kinds
+from tests.faults.cases import Outcome
 from tests.faults.invariants import Findings
 from tests.faults.scene import Scenes
 from tests.support import aws as support
@@ -22,8 +23,6 @@ from glacier_sync.ledger import Ledger
 emulator = support.emulator
 emulator_client = support.emulator_client
 aws = support.aws
-
-Note = Callable[[str, Findings, int], None]
 
 _MEMORY = Path("/dev/shm")
 _SEED = pytest.StashKey[int]()
@@ -51,16 +50,30 @@ def dice(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(f"{request.config.stash[_SEED]} {request.node.name}")
 
 
+class Note:
+    """Notes for the table what a test has injected and what it came to; fails if a promise is broken."""
+
+    def __init__(self, record: Callable[[str, object], None]) -> None:
+        self._record = record
+
+    def __call__(self, kind: str, findings: Findings, times: int = 1) -> None:
+        self._write(kind, findings, times)
+        assert not findings, findings
+
+    def cases(self, kind: str, outcome: Outcome) -> None:
+        self._write(kind, outcome.findings, outcome.strikes)
+        if outcome.broken:
+            pytest.fail("\n".join(outcome.broken), pytrace=False)
+
+    def _write(self, kind: str, findings: Findings, times: int) -> None:
+        assert kind in kinds.KINDS
+        self._record(kinds.PROPERTY, (kind, findings, times))
+
+
 @pytest.fixture
 def note(record_property: Callable[[str, object], None]) -> Note:
-    """Notes for the table what a test has injected, what it came to, and how many times."""
-
-    def noted(kind: str, findings: Findings, times: int = 1) -> None:
-        assert kind in kinds.KINDS
-        record_property(kinds.PROPERTY, (kind, findings, times))
-        assert not findings
-
-    return noted
+    """Takes what is injected."""
+    return Note(record_property)
 
 
 @pytest.fixture(scope="session")

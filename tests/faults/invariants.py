@@ -34,7 +34,7 @@ class Findings:
         self.left += other.left
 
 
-def at_the_kill(scene: Scene) -> Findings:
+def at_any_time(scene: Scene) -> Findings:
     """Judge what must hold at every instant: no message is lost, and what has its name in the archive is whole."""
     found = Findings()
     waiting = messages_left(scene.place.site)
@@ -50,8 +50,11 @@ def at_the_kill(scene: Scene) -> Findings:
     return found
 
 
-def in_the_end(scene: Scene) -> Findings:
-    """Judge what must hold when all that was announced has been worked on."""
+def in_the_end(scene: Scene, *, hopeless: bool = False) -> Findings:
+    """Judge what must hold when all that was announced has been worked on.
+
+    Every good bag is synced; a ``hopeless`` one has failed, with a reason.
+    """
     place, found = scene.place, Findings()
     items = place.ledger.objects()
     for bag in scene.bags:
@@ -61,7 +64,10 @@ def in_the_end(scene: Scene) -> Findings:
         if len(own) > 1:
             found.duplicated.append(f"{bag.key} is {len(own)} times in the ledger")
         for item in own:
-            _judge(scene, bag, item, found)
+            if hopeless:
+                _judge_failed(item, found)
+            else:
+                _judge_synced(scene, bag, item, found)
     if messages_left(place.site):
         found.lost.append(f"{messages_left(place.site)} messages are still in the queue")
     synced = {work.rid for item in items for work in item.works if item.phase is Phase.SYNCED}
@@ -70,12 +76,13 @@ def in_the_end(scene: Scene) -> Findings:
     return found
 
 
-def _judge(scene: Scene, bag: Bag, item: LedgerObject, found: Findings) -> None:
+def _judge_failed(item: LedgerObject, found: Findings) -> None:
+    if item.phase is not Phase.FAILED or not item.failure_reason:
+        found.lost.append(f"{item.key} is {item.phase}: {item.failure_reason}")
+
+
+def _judge_synced(scene: Scene, bag: Bag, item: LedgerObject, found: Findings) -> None:
     place = scene.place
-    if item.phase is Phase.FAILED:
-        if not item.failure_reason:
-            found.lost.append(f"{item.key} failed without a reason")
-        return
     if item.phase is not Phase.SYNCED:
         found.lost.append(f"{item.key} is {item.phase}: {place.ledger.events(item.id)[-1].message}")
         return

@@ -10,7 +10,8 @@ from tests.faults.invariants import Findings
 # The name under which a test notes what it has injected.
 PROPERTY = "fault"
 
-_KILLS, _S3, _SQS = (f"tests/faults/test_{name}.py" for name in ("kills", "s3", "sqs"))
+_FILES = ("kills", "s3", "sqs", "databases", "disks")
+_KILLS, _S3, _SQS, _DATABASES, _DISKS = (f"tests/faults/test_{name}.py" for name in _FILES)
 
 KINDS: Mapping[str, str] = {
     "killed at a boundary: the run": f"{_KILLS}::test_killed_at_chosen_boundaries",
@@ -42,6 +43,15 @@ KINDS: Mapping[str, str] = {
     "SQS: poisoned messages, to the dead-letter queue": f"{_SQS}::test_a_poisoned_message",
     "SQS: the queue is deleted": f"{_SQS}::test_a_queue_that_is_deleted_meanwhile",
     "SQS and S3 are away": f"{_SQS}::test_a_service_that_is_away",
+    "the working folder's disk is full": f"{_DISKS}::test_a_disk_that_is_full",
+    "the archive's disk is full": f"{_DISKS}::test_a_disk_that_is_full",
+    "the ledger's disk is full": f"{_DISKS}::test_a_disk_that_is_full",
+    "ledger: the server goes away": f"{_DATABASES}::test_a_server_that_goes_away",
+    "ledger: the server is restarted": f"{_DATABASES}::test_a_server_that_is_restarted",
+    "ledger: its connections are ended": f"{_DATABASES}::test_connections_that_are_ended",
+    "ledger: the server is read-only": f"{_DATABASES}::test_a_server_that_is_read_only",
+    "ledger: the file's disk is read-only": f"{_DATABASES}::test_a_file_on_a_disk_that_is_read_only",
+    "ledger: another program locks the file": f"{_DATABASES}::test_a_file_that_is_locked",
 }
 
 

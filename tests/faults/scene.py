@@ -8,11 +8,12 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tests.faults.disks import disk
 from tests.faults.hooks import boundaries
 from tests.support.aws import Site
 from tests.support.pipeline import (
@@ -33,26 +34,36 @@ from glacier_sync.settings import Settings
 
 SECONDS = 120
 PAUSE = 0.02
+# How long a run waits for the ledger's lock.
+LOCK_SECONDS = 3
+# What of a scene may have a disk of its own.
+PARTS = ("data", "archive", "logs", "ledger")
 
 _HOOKS = Path(boundaries.__file__).parent
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
-class Kill:
-    """When a run is killed and who: at the boundary numbered ``at``, or ``after`` so many seconds.
+class Strike:
+    """A fault that strikes a run at the boundary numbered ``at``, or ``after`` so many seconds.
 
-    ``who`` is ``run`` (the process alone: what it started goes on), ``group`` (all
-    of it, as a container's death does), or ``helper`` (the program that is at the
-    boundary, which may be the run itself). With neither, the run ends by itself.
+    ``what`` is killed: the ``run`` (its process alone: what it started goes on), its
+    ``group`` (all of it, as a container's death does), or the ``helper`` (the program
+    that is at the boundary, which may be the run itself), or any process by its number.
+    Or it is one of PARTS, whose disk is full from then on.
     """
 
-    who: str = "run"
+    what: str
     at: int | None = None
     after: float | None = None
 
+    @property
+    def part(self) -> str | None:
+        """The part of the scene whose disk is filled."""
+        return self.what if self.what in PARTS else None
+
     def __str__(self) -> str:
-        return f"{self.who} at boundary {self.at}" if self.at else f"{self.who} after {self.after} s"
+        return f"{self.what} at boundary {self.at}" if self.after is None else f"{self.what} after {self.after} s"
 
 
 @dataclass(frozen=True)
@@ -70,17 +81,23 @@ class Scene:
             self.bags.append(bag)
             self.place.site.send(message(record(self.place.site, bag.key)))
 
-    def killed(self, fate: Kill) -> list[str]:
-        """Run the pipeline and kill it; return the boundaries that were reached."""
-        trace = self.place.home / f"boundaries-{len(self.groups)}"
-        trace.touch()
-        asked = {boundaries.TRACE: str(trace), boundaries.AT: str(fate.at or ""), boundaries.HOW: fate.who}
-        process = self._start(asked if fate.after is None else {})
-        process.join(SECONDS if fate.after is None else fate.after)
-        if fate.after is not None:
-            kill(process, with_children=fate.who == "group")
-        assert not process.is_alive(), f"a run, killed {fate}, didn't end in {SECONDS} s"
-        return [line.rstrip() for line in trace.read_text("ascii").splitlines()]
+    def boundaries(self) -> list[str]:
+        """Run the pipeline and return its boundaries."""
+        return self._traced("", "")
+
+    def struck(self, strike: Strike) -> None:
+        """Run the pipeline until the strike, or what comes of it, ends it."""
+        if strike.after is None:
+            self._traced(str(strike.at), str(self.place.home / strike.part) if strike.part else strike.what)
+        else:
+            process = self._start({})
+            process.join(strike.after)
+            kill(process, with_children=strike.what == "group")
+
+    def make_room(self) -> None:
+        """Remove what fills a disk."""
+        for filler in self.place.home.glob(f"*/{boundaries.FILLER}"):
+            filler.unlink()
 
     def recover(self) -> None:
         """Run until everything is settled: what a killed run has started may still be working."""
@@ -97,6 +114,14 @@ class Scene:
         while any(map(_is_there, self.groups)):
             assert time.monotonic() < until, "what a killed run had started doesn't end"
             time.sleep(PAUSE)
+
+    def _traced(self, at: str, how: str) -> list[str]:
+        trace = self.place.home / f"boundaries-{len(self.groups)}"
+        trace.touch()
+        process = self._start({boundaries.TRACE: str(trace), boundaries.AT: at, boundaries.HOW: how})
+        process.join(SECONDS)
+        assert not process.is_alive(), f"a run didn't end in {SECONDS} s"
+        return [line.rstrip() for line in trace.read_text("ascii").splitlines()]
 
     def _start(self, more: Mapping[str, str]) -> Any:
         process = PROCESSES.Process(target=_run, args=({**self.environment, **more},), daemon=True)
@@ -124,8 +149,11 @@ class Scenes:
             self._site.put(bag.key, bag.zip_path.read_bytes())
 
     @contextmanager
-    def scene(self, *bagged: Bag, **changed: object) -> Iterator[Scene]:
-        """Set a scene in which bags that are stored are announced; its folder stays if the case fails."""
+    def scene(self, *bagged: Bag, small: str | None = None, **changed: object) -> Iterator[Scene]:
+        """Set a scene in which bags that are stored are announced; its folder stays if the case fails.
+
+        ``small`` is the one of PARTS that has a small disk of its own. ``changed`` are settings.
+        """
         number = next(_numbers)
         site = replace(self._site, queue_name=f"{self._site.queue_name}-{number}")
         site.client.sqs.create_queue(QueueName=site.queue_name)
@@ -134,28 +162,35 @@ class Scenes:
             "home": home,
             "intake": home / "config" / "intake.yml",
             "site_config_dir": home / "config",
+            "ledger_url": f"sqlite:///{home}/ledger/ledger.sqlite?timeout={LOCK_SECONDS}",
             "sqs_wait_seconds": 0,
             "keep_free_mib": 0,
             "workers": 1,
             **changed,
         }
-        (home / "config").mkdir(parents=True)
-        shutil.copy(self._empty_ledger, home / "ledger.sqlite")
-        settings = Settings(**values)  # type: ignore[arg-type] # as the environment gives them
+        environment = {**os.environ, **{f"GLACIER_SYNC_{name.upper()}": str(value) for name, value in values.items()}}
+        with disk(home / small) if small else nullcontext():
+            settings = self._prepared(Settings(**values))  # type: ignore[arg-type] # as the environment gives them
+            with Ledger.from_settings(settings) as ledger:
+                ledger.migrate()
+                scene = Scene(Installation(site, home, settings, ledger), environment)
+                scene.place.read_queues(queue_entry(site))
+                scene.announce(*bagged)
+                try:
+                    yield scene
+                finally:
+                    for group in scene.groups:
+                        with suppress(ProcessLookupError):
+                            os.killpg(group, signal.SIGKILL)
+        shutil.rmtree(home)
+
+    def _prepared(self, settings: Settings) -> Settings:
+        settings.site_config_dir.mkdir(parents=True)
+        (settings.home / "ledger").mkdir(exist_ok=True)
+        shutil.copy(self._empty_ledger, settings.home / "ledger")
         for part in range(4):
             Path(f"{settings.archive_parent}{part}").mkdir(parents=True)
-        environment = {**os.environ, **{f"GLACIER_SYNC_{name.upper()}": str(value) for name, value in values.items()}}
-        with Ledger.open(settings) as ledger:
-            scene = Scene(Installation(site, home, settings, ledger), environment)
-            scene.place.read_queues(queue_entry(site))
-            scene.announce(*bagged)
-            try:
-                yield scene
-            finally:
-                for group in scene.groups:
-                    with suppress(ProcessLookupError):
-                        os.killpg(group, signal.SIGKILL)
-        shutil.rmtree(home)
+        return settings
 
 
 def _run(environment: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -32,9 +33,53 @@ _SETTINGS = {
 }
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """Start a server and return the SQLAlchemy URL of its database."""
+class PostgresServer:
+    """A server of the tests' own, with its data below ``folder``; it can be stopped and started again."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._binaries = binaries
+        self._folder = folder
+        self._log = folder / "log"
+        self._unprivileged = _as_unprivileged(folder)
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        password = folder / "password"
+        password.write_text(_PASSWORD, encoding="ascii")
+        data = ["-D", folder / "data", "-U", "tester", "--auth=scram-sha-256", f"--pwfile={password}"]
+        options = ["--encoding=UTF8", "--locale=C", "--no-sync"]
+        command = [*self._unprivileged, binaries / "initdb", *data, *options]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+
+    @property
+    def url(self) -> str:
+        """The SQLAlchemy URL of its database."""
+        return f"postgresql+psycopg2://tester:{_PASSWORD}@127.0.0.1:{self._port}/postgres"
+
+    @property
+    def number(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        where = ["-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(self._port), "-k", ""]
+        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        command = [*self._unprivileged, self._binaries / "postgres", *where, *settings]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, cwd=self._folder)
+        _wait_until_it_answers(self._process, _plain(self.url), self._log)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: with SIGINT its connections are ended first, SIGKILL leaves them to find out."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        self._process.wait(timeout=60)
+
+
+@contextmanager
+def postgres_server(folder: Path | None = None) -> Iterator[PostgresServer]:
+    """Start a server, with its data in a folder that it makes unless one is given; skips where there is none."""
     binaries = _newest_binaries()
     if binaries is None:
         missing = "PostgreSQL isn't installed: apt-get install postgresql"
@@ -42,16 +87,24 @@ def postgres_url() -> Iterator[str]:
             pytest.fail(missing)
         pytest.skip(missing)
     # The server's user must be able to enter the folder, which pytest's own doesn't allow.
-    folder = Path(tempfile.mkdtemp(prefix="glacier-sync-postgres-"))
+    place = folder or Path(tempfile.mkdtemp(prefix="glacier-sync-postgres-"))
     try:
-        server, port = _start(binaries, folder)
+        server = PostgresServer(binaries, place)
+        server.start()
         try:
-            yield f"postgresql+psycopg2://tester:{_PASSWORD}@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(timeout=60)
+            server.stop()
     finally:
-        shutil.rmtree(folder)
+        if folder is None:
+            shutil.rmtree(place)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Start a server and return the SQLAlchemy URL of its database."""
+    with postgres_server() as server:
+        yield server.url
 
 
 @pytest.fixture
@@ -77,23 +130,6 @@ def _newest_binaries() -> Path | None:
     return max(found, key=lambda path: int(path.parts[-2]), default=None)
 
 
-def _start(binaries: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    data, log = folder / "data", folder / "log"
-    unprivileged = _as_unprivileged(folder)
-    password = folder / "password"
-    password.write_text(_PASSWORD, encoding="ascii")
-    initdb = [binaries / "initdb", "-D", data, "-U", "tester", "--auth=scram-sha-256", f"--pwfile={password}"]
-    options = ["--encoding=UTF8", "--locale=C", "--no-sync"]
-    subprocess.run([*unprivileged, *initdb, *options], check=True, capture_output=True, cwd=folder)
-    port = _free_port()
-    settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    command = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", *settings]
-    with log.open("wb") as output:
-        server = subprocess.Popen([*unprivileged, *command], stdout=output, stderr=output, cwd=folder)
-    _wait_until_it_answers(server, port, log)
-    return server, port
-
-
 def _as_unprivileged(folder: Path) -> list[str]:
     """PostgreSQL refuses to run as root: return the words that make another user run it."""
     if os.geteuid() != 0:
@@ -110,11 +146,11 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_it_answers(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + _SECONDS_TO_START
     while True:
         try:
-            psycopg.connect(f"postgresql://tester:{_PASSWORD}@127.0.0.1:{port}/postgres").close()
+            psycopg.connect(url).close()
         except psycopg.OperationalError:
             if server.poll() is not None or time.monotonic() > deadline:
                 server.kill()

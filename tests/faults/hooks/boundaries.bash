@@ -9,11 +9,13 @@ count_boundary() {
     mapfile -t before <"$FAULTS_TRACE"
     ((${#before[@]} >= FAULTS_AT)) || return 0
     # In a subshell here, each command would be a boundary again.
-    [[ ! -e $FAULTS_TRACE.killed ]] && mkdir -- "$FAULTS_TRACE.killed" 2>/dev/null || return 0
+    [[ ! -e $FAULTS_TRACE.struck ]] && mkdir -- "$FAULTS_TRACE.struck" 2>/dev/null || return 0
     case $FAULTS_HOW in
         group) kill -KILL -- "-$FAULTS_RUN" ;;
         run) kill -KILL "$FAULTS_RUN" ;;
-        *) kill -KILL "$BASHPID" ;;
+        helper) kill -KILL "$BASHPID" ;;
+        [0-9]*) kill -KILL "$FAULTS_HOW" ;;
+        *) head -c 64M /dev/zero >"$FAULTS_HOW/filler" 2>/dev/null || return 0 ;;
     esac
 }
 

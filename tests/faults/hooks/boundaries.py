@@ -1,4 +1,4 @@
-"""Counts the boundaries of a process's work, and kills at a chosen one.
+"""Counts the boundaries of a process's work, and lets a fault strike at a chosen one.
 
 A boundary is the instant before a call that changes something outside of the
 process or waits for an answer: a statement and a commit of the ledger, a request to
@@ -9,6 +9,7 @@ of a run write to one trace, so that its n-th line is the run's n-th boundary.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -17,10 +18,13 @@ from types import FrameType
 from typing import Any
 
 TRACE = "FAULTS_TRACE"  # the file of the boundaries, each a line of RECORD bytes
-AT = "FAULTS_AT"  # the number of the one at which is killed; empty: none
-HOW = "FAULTS_HOW"  # who is killed: "run", "group" or "helper"
+AT = "FAULTS_AT"  # the number of the one at which the fault strikes; empty: none
+HOW = "FAULTS_HOW"  # whom it kills: "run", "group", "helper", a number of a process; or a folder, whose disk it fills
 RUN = "FAULTS_RUN"  # the run's process, which leads its group
 RECORD = 96
+FILLER = "filler"
+
+_LARGEST_MIB = 64
 
 _CALLS = frozenset(
     {
@@ -45,7 +49,7 @@ class _Counter:
     def __init__(self, trace: str) -> None:
         self._descriptor = os.open(trace, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._at = int(os.environ.get(AT) or sys.maxsize)
-        self._killed = f"{trace}.killed"
+        self._struck = f"{trace}.struck"
 
     def __call__(self, frame: FrameType, event: str, call: Any) -> None:
         if event != "c_call" or call.__qualname__ not in _CALLS or call.__module__ == "io":
@@ -54,18 +58,31 @@ class _Counter:
         os.write(self._descriptor, f"{name:{RECORD - 1}}\n".encode("ascii", "replace"))
         # Behind an append, the offset is that of this record's end.
         if os.lseek(self._descriptor, 0, os.SEEK_CUR) // RECORD >= self._at:
-            self._kill()
+            self._strike()
 
-    def _kill(self) -> None:
+    def _strike(self) -> None:
         try:
-            os.mkdir(self._killed)  # noqa: PTH102 - a profiler keeps to what is quick
+            os.mkdir(self._struck)  # noqa: PTH102 - a profiler keeps to what is quick
         except FileExistsError:
             return
-        run = int(os.environ[RUN])
-        if os.environ[HOW] == "group":
+        how, run = os.environ[HOW], int(os.environ[RUN])
+        if how == "group":
             os.killpg(run, signal.SIGKILL)
+        elif how in ("run", "helper"):
+            os.kill(run if how == "run" else os.getpid(), signal.SIGKILL)
+        elif how.isdecimal():
+            os.kill(int(how), signal.SIGKILL)
         else:
-            os.kill(run if os.environ[HOW] == "run" else os.getpid(), signal.SIGKILL)
+            _fill(how)
+
+
+def _fill(folder: str) -> None:
+    """Leave no space on a small disk."""
+    descriptor = os.open(f"{folder}/{FILLER}", os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        for _ in range(_LARGEST_MIB):
+            os.write(descriptor, bytes(2**20))
+    os.close(descriptor)
 
 
 def _place(frame: FrameType | None) -> str:

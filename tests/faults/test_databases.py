@@ -1,0 +1,134 @@
+"""The ledger's database in trouble while the pipeline runs: nothing is believed that isn't recorded."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import LiteralString
+
+import psycopg
+import pytest
+from tests.faults import invariants
+from tests.faults.conftest import Note
+from tests.faults.disks import remount
+from tests.faults.invariants import Findings
+from tests.faults.scene import Scene, Scenes, Strike
+from tests.support.pipeline import Bag, Bagger
+from tests.support.postgres import PostgresServer, postgres_server
+
+from glacier_sync.ledger import LedgerUnavailableError
+
+# Boundaries of a run between its first look at the ledger and its bash.
+EARLY = range(20, 150)
+
+
+@pytest.fixture
+def made(scenes: Scenes, bag: Bagger) -> Bag:
+    found = bag("W1TEST01")
+    scenes.store(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture
+def scene(scenes: Scenes, made: Bag, server: PostgresServer) -> Iterator[Scene]:
+    """A bag that is announced to a pipeline whose ledger is PostgreSQL's."""
+    execute(server, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    with scenes.scene(made, ledger_url=server.url) as made_scene:
+        yield made_scene
+
+
+def execute(server: PostgresServer, *statements: LiteralString) -> None:
+    with psycopg.connect(server.url.replace("+psycopg2", ""), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def settle(scene: Scene) -> Findings:
+    """Judge what a run has left, then let the next ones finish it."""
+    found = invariants.at_any_time(scene)
+    scene.recover()
+    found.add(invariants.in_the_end(scene))
+    return found
+
+
+def test_a_server_that_goes_away(scene: Scene, server: PostgresServer, note: Note, dice: random.Random) -> None:
+    """Killed at a boundary of a run, in which it doesn't come back."""
+    scene.struck(Strike(str(server.number), at=dice.choice(EARLY)))
+    server.stop()
+    server.start()
+    note("ledger: the server goes away", settle(scene))
+
+
+def test_a_server_that_is_restarted(scene: Scene, server: PostgresServer, note: Note, dice: random.Random) -> None:
+    """In the middle of a run, which goes on or ends, as it comes."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(scene.boundaries)
+        time.sleep(dice.uniform(0.1, 0.8))
+        server.stop()
+        server.start()
+        running.result()
+    note("ledger: the server is restarted", settle(scene))
+
+
+def test_connections_that_are_ended(scene: Scene, server: PostgresServer, note: Note) -> None:
+    """Again and again, all of them."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(scene.boundaries)
+        times = 0
+        while not running.done():
+            execute(
+                server,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            times += 1
+            time.sleep(0.1)
+        running.result()
+    note("ledger: its connections are ended", settle(scene), times)
+
+
+def test_a_server_that_is_read_only(scene: Scene, server: PostgresServer, note: Note) -> None:
+    execute(server, "ALTER DATABASE postgres SET default_transaction_read_only = on")
+    scene.place.ledger.close()
+    with pytest.raises(LedgerUnavailableError, match="can be read but not written"):
+        scene.place.run()
+    execute(
+        server,
+        "SET default_transaction_read_only = off",
+        "ALTER DATABASE postgres SET default_transaction_read_only = off",
+    )
+    scene.place.ledger.close()
+    note("ledger: the server is read-only", settle(scene))
+
+
+def test_a_file_on_a_disk_that_is_read_only(scenes: Scenes, made: Bag, note: Note) -> None:
+    with scenes.scene(made, small="ledger") as scene:
+        scene.place.ledger.close()
+        remount(scene.place.home / "ledger", "ro")
+        with pytest.raises(LedgerUnavailableError):
+            scene.place.run()
+        scene.place.ledger.close()
+        remount(scene.place.home / "ledger", "rw")
+        note("ledger: the file's disk is read-only", settle(scene))
+
+
+def test_a_file_that_is_locked(scenes: Scenes, made: Bag, note: Note, dice: random.Random) -> None:
+    """By a program that begins to write and doesn't end for longer than a run waits."""
+    with scenes.scene(made) as scene:
+        other = sqlite3.connect(scene.place.home / "ledger" / "ledger.sqlite", isolation_level=None)
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(scene.boundaries)
+            time.sleep(dice.uniform(0.1, 0.8))
+            other.execute("BEGIN IMMEDIATE")
+            running.result()
+        other.close()
+        note("ledger: another program locks the file", settle(scene))
