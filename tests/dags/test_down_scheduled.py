@@ -1,4 +1,4 @@
-"""``down_scheduled`` run by Airflow itself (``dag.test()``): the watched folder's zips become archived works."""
+"""``feeder`` and ``down_scheduled`` run by Airflow itself (``dag.test()``): zips become archived works."""
 
 import shutil
 import time
@@ -101,3 +101,37 @@ def test_an_idle_run_tries_again_and_ends_as_skipped(watched: Path) -> None:
     first = run.get_task_instance("get_watched_files")
     assert first is not None
     assert (str(first.state), first.try_number) == ("skipped", 2)
+
+
+def test_the_feeder_feeds_keeps_and_clears(watched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    incoming, retention = tmp_path / "incoming", tmp_path / "retention"
+    for folder in (incoming, retention):
+        folder.mkdir()
+    monkeypatch.setenv("GLACIER_SYNC_INCOMING_DIR", str(incoming))
+    monkeypatch.setenv("GLACIER_SYNC_RETENTION_DIR", str(retention))
+    monkeypatch.setenv("GLACIER_SYNC_RETENTION_DAYS", "0")
+    sample = make_samples(tmp_path / "samples")[0]
+    put(incoming, [sample])
+
+    run = run_dag(DAG_FILE, "feeder")
+    assert states(run, "feed_watched_folder") == states(run, "clear_retention_folder") == {-1: "success"}
+    assert list(incoming.iterdir()) == []
+    assert [path.name for path in watched.iterdir()] == [sample.zip_path.name]
+    (kept,) = retention.glob("*/*")
+    assert kept.read_bytes() == sample.zip_path.read_bytes()
+
+    time.sleep(SETTLE)
+    run_dag(DAG_FILE, DAG_ID)
+    assert [item.phase for item in ledger_objects().values()] == [Phase.SYNCED]
+    assert list(watched.iterdir()) == []
+    run_dag(DAG_FILE, "feeder")
+    assert list(retention.iterdir()) == []
+
+
+def test_a_feeder_with_a_folder_that_is_away_fails(
+    watched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLACIER_SYNC_INCOMING_DIR", str(tmp_path / "away"))
+    run = run_dag(DAG_FILE, "feeder")
+    assert states(run, "feed_watched_folder") == {-1: "failed"}
+    assert states(run, "clear_retention_folder") == {-1: "skipped"}

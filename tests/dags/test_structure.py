@@ -66,7 +66,15 @@ def dag(bag: DagBag, way: Way) -> Any:
 
 def test_every_dag_file_is_read_without_error(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert set(bag.dags) == {way.dag_id for way in WAYS}
+    assert set(bag.dags) == {"feeder", *(way.dag_id for way in WAYS)}
+
+
+def test_the_feeder_runs_one_at_a_time_and_its_tasks_wait_for_nothing(bag: DagBag) -> None:
+    dag = bag.dags["feeder"]
+    assert dag.max_active_runs == 1
+    assert dag.timetable.expression == "*/7 * * * *"
+    assert set(dag.task_ids) == {"feed_watched_folder", "clear_retention_folder"}
+    assert not any(dag.get_task(task).upstream_task_ids for task in dag.task_ids)
 
 
 def test_the_tasks_are_in_their_order(dag: Any, way: Way) -> None:

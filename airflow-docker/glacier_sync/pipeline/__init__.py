@@ -4,8 +4,10 @@ from glacier_sync.ledger import Run
 from glacier_sync.pipeline.context import Context, opened
 from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater, Waiting
 from glacier_sync.pipeline.tasks import (
+    clear_retention_folder,
     debag_downloads,
     download_from_messages,
+    feed_watched_folder,
     get_restored_object_messages,
     get_watched_files,
     judge_sync,
@@ -24,8 +26,10 @@ __all__ = [
     "Run",
     "Settings",
     "Waiting",
+    "clear_retention_folder",
     "debag_downloads",
     "download_from_messages",
+    "feed_watched_folder",
     "get_restored_object_messages",
     "get_watched_files",
     "judge_sync",

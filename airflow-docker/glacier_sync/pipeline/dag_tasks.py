@@ -64,6 +64,15 @@ def claimed(claims: list[dict[str, Any]], problems: Sequence[str], nothing: str)
     raise AirflowException("; ".join([f"nothing to do yet: {nothing}", *problems]))
 
 
+def fed(files: list[str], waiting: Sequence[str], problems: Sequence[str]) -> list[str]:
+    """Return what was fed and say why other files wait; problems are for another try."""
+    for reason in waiting:
+        log.info(reason)
+    if problems:
+        raise AirflowException("; ".join(problems))
+    return files
+
+
 def staged(stage: Callable[[pipeline.Context, int], pipeline.Outcome], claim: dict[str, Any]) -> dict[str, Any]:
     """Run a stage on a claimed object, and return the claim for the next one."""
     object_id = _named(claim)

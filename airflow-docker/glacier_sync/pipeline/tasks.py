@@ -67,6 +67,23 @@ def plan_sync(context: Context, object_id: int) -> Outcome:
     return outcome
 
 
+def feed_watched_folder(context: Context) -> tuple[list[str], list[str], list[str]]:
+    """Feed the watched folder; return the files fed, why others wait, and the problems, in words."""
+    from glacier_sync.pipeline.feeder import feed
+
+    fed = feed(context)
+    return fed.files, fed.waiting, fed.problems
+
+
+def clear_retention_folder(context: Context) -> list[str]:
+    """Remove the originals whose time is over; return where they were."""
+    from glacier_sync.pipeline.retention import clear
+
+    settings = context.settings
+    removed = clear(context.ledger, settings.retention_dir, settings.retention_days) if settings.retention_dir else []
+    return [one_line(str(path)) for path in removed]
+
+
 def synced_works(context: Context, object_id: int) -> list[dict[str, Any]]:
     """Return what an asset's event tells of each work of a synced object."""
     item = context.ledger.object(object_id)

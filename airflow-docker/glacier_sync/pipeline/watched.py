@@ -15,7 +15,7 @@ from glacier_sync.errors import PermanentError, one_line
 from glacier_sync.events import RestoredObject
 from glacier_sync.ledger import Ledger, LedgerObject, Phase, Way
 from glacier_sync.pipeline import working
-from glacier_sync.pipeline.arrivals import Arrival, look_at, look_into
+from glacier_sync.pipeline.arrivals import Arrival, FolderAwayError, look_at, look_into
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Done
 from glacier_sync.pipeline.stage import Stage, UnlistedError
@@ -60,10 +60,17 @@ def objects_of(ledger: Ledger, arrival: Arrival) -> list[LedgerObject]:
 
 
 def leave(item: LedgerObject) -> None:
-    """Remove the file of a synced object from the watched folder, unless something was done to it meanwhile."""
-    arrival = look_at(path_of(item))
-    if arrival is not None and (arrival.etag, arrival.version) == (item.etag, item.version_id):
-        arrival.path.unlink(missing_ok=True)
+    """Remove the file of a synced object from the watched folder, unless something was done to it meanwhile.
+
+    What the folder refuses is told, and tried again when somebody looks into it the next time.
+    """
+    path = path_of(item)
+    try:
+        arrival = look_at(path)
+        if arrival is not None and (arrival.etag, arrival.version) == (item.etag, item.version_id):
+            path.unlink(missing_ok=True)
+    except (OSError, FolderAwayError) as error:
+        log.warning("%s is synced, and can't be removed: %s", one_line(str(path)), error)
 
 
 def path_of(item: LedgerObject) -> Path:

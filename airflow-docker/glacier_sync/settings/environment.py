@@ -66,7 +66,10 @@ class Settings(BaseSettings):
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "America/New_York"
     db_config: str = ""
 
+    incoming_dir: _Folder | None = None
     watched_dir: _Folder | None = None
+    retention_dir: _Folder | None = None
+    retention_days: float = Field(30, ge=0)
     settle_seconds: float = Field(60, gt=0)
 
     max_objects_per_run: int = Field(10, ge=1)

@@ -1,0 +1,198 @@
+"""The retention folder: originals stay there until their works are synced and the retention time is over.
+
+Each has a folder of its own, which is named by when the original came into it and
+ends with ``.new`` as long as the original isn't in the watched folder as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from glacier_sync.errors import TransientError, one_line
+from glacier_sync.ledger import Ledger, LedgerObject, Phase, Way
+from glacier_sync.pipeline.arrivals import Arrival, look_at
+
+log = logging.getLogger(__name__)
+
+NEW = ".new"
+
+_STAMP = "%Y%m%dT%H%M%SZ"
+_FOLDER = re.compile(r"(\d{8}T\d{6}Z)-.*")
+_NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
+_PART = ".part"
+
+
+class MovingError(TransientError):
+    """A file couldn't be moved from one folder to the other; it is where it was."""
+
+
+def keep(arrival: Arrival, retention_dir: Path) -> Path:
+    """Move an original into a new folder of the retention folder; return where it is then. Raises MovingError."""
+    with _moving(arrival.path, retention_dir):
+        folder = Path(tempfile.mkdtemp(NEW, f"{datetime.now(UTC):{_STAMP}}-", retention_dir))
+        try:
+            folder.chmod(0o750)
+            _move(arrival, folder / arrival.name)
+        except BaseException:
+            _discard(folder)
+            raise
+        _sync_names(folder, retention_dir, arrival.path.parent)
+    return folder / arrival.name
+
+
+def put(kept: Path, to: Path) -> None:
+    """Let a kept original appear in a folder, whole at once. Raises MovingError, FileExistsError."""
+    part = _part(kept, to)
+    with _moving(kept, to):
+        try:
+            os.link(kept, to / kept.name)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            _copy(kept, part)
+            _appear(part, to / kept.name)
+        _sync_names(to)
+
+
+def settle(kept: Path, to: Path) -> None:
+    """Note that an original has appeared there, and needs nothing more but its time. Raises MovingError."""
+    folder = kept.parent
+    with _moving(kept, to):
+        _part(kept, to).unlink(missing_ok=True)
+        folder.rename(folder.with_name(folder.name.removesuffix(NEW)))
+
+
+def unsettled(retention_dir: Path) -> list[Path]:
+    """Return the originals of which a kill may have left nothing in the watched folder."""
+    found = []
+    for folder in sorted(retention_dir.glob(f"*{NEW}")):
+        originals = [path for path in folder.iterdir() if path.name != _PART]
+        if originals:
+            found += originals
+        else:
+            _discard(folder)
+    return found
+
+
+def is_kept(retention_dir: Path, item: LedgerObject) -> bool:
+    """Tell whether an object's original is in the retention folder."""
+    return any(path.name == item.key and _is_original(path, item) for path, _ in _originals(retention_dir))
+
+
+def clear(ledger: Ledger, retention_dir: Path, days: float) -> list[Path]:
+    """Remove the originals whose works were synced that many days ago; return where they were."""
+    removed = []
+    for path, since in _originals(retention_dir):
+        items = [item for item in ledger.find(path.name) if item.way is Way.FOLDER and _is_original(path, item)]
+        synced = [item.sync_complete_on for item in items if item.sync_complete_on and item.sync_complete_on >= since]
+        if synced and max(synced) + timedelta(days=days) <= datetime.now(UTC):
+            path.unlink()
+            path.parent.rmdir()
+            removed.append(path)
+        elif items and items[-1].phase is Phase.FAILED:
+            log.warning("%s is kept: object %d has failed", one_line(str(path)), items[-1].id)
+    return removed
+
+
+def _originals(retention_dir: Path) -> Iterator[tuple[Path, datetime]]:
+    """Yield the settled originals, each with when it came in."""
+    for folder in sorted(retention_dir.iterdir()):
+        name = _FOLDER.fullmatch(folder.name)
+        if name and not folder.name.endswith(NEW):
+            since = datetime.strptime(name[1], _STAMP).replace(tzinfo=UTC)
+            for path in sorted(folder.iterdir()):
+                yield path, since
+            # A kill may have left it empty.
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _is_original(path: Path, item: LedgerObject) -> bool:
+    arrival = look_at(path)
+    return arrival is not None and arrival.etag == item.etag
+
+
+@contextmanager
+def _moving(path: Path, to: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise MovingError(
+            f"{path} can't be moved to {to} ({error.strerror}): expected room there, and folders that this user "
+            "may change; it stays where it was",
+            cause=str(error),
+        ) from error
+
+
+def _move(arrival: Arrival, target: Path) -> None:
+    try:
+        arrival.path.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        part = target.with_name(_PART)
+        _copy(arrival.path, part)
+        if look_at(arrival.path) != arrival:
+            raise MovingError(
+                f"{arrival.path} was changed while it was copied: expected a file that is left alone; "
+                "it is moved once it is"
+            ) from error
+        part.rename(target)
+        arrival.path.unlink(missing_ok=True)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a new folder with what was copied into it, unless an original has come into it."""
+    (folder / _PART).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _part(kept: Path, to: Path) -> Path:
+    return to / f".{kept.parent.name}{_PART}"
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target, follow_symlinks=False)
+    shutil.copystat(source, target, follow_symlinks=False)
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _appear(part: Path, target: Path) -> None:
+    """Give a copy its name, which nothing else must have."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        part.unlink()
+        raise
+    except OSError:
+        # This file system has no links at all.
+        if os.path.lexists(target):
+            part.unlink()
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        part.rename(target)
+    else:
+        part.unlink()
+
+
+def _sync_names(*folders: Path) -> None:
+    for folder in folders:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
