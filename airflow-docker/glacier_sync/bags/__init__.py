@@ -50,7 +50,6 @@ from glacier_sync.bags.errors import (
 )
 from glacier_sync.bags.facts import defect_facts, error_facts, error_text, report_facts, work_facts
 from glacier_sync.bags.making import make_bag_zip
-from glacier_sync.bags.pool import Progress
 from glacier_sync.bags.unbagging import UnbaggedWork, space_needed, unbag
 from glacier_sync.bags.verification import BagReport, verify
 
@@ -79,7 +78,6 @@ __all__ = [
     "OtherUnicodeForm",
     "OutsideBag",
     "PathError",
-    "Progress",
     "SameName",
     "SimilarNames",
     "SpecialFile",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glacier_sync.bags.defects import Defect, InvalidBagError, MissingElement
 from glacier_sync.bags.disk import sync_filesystem
-from glacier_sync.bags.errors import PathError, UnreadableError, is_folder, unreadable
-from glacier_sync.bags.folders import FileReader, Tree, list_tree
+from glacier_sync.bags.errors import PathError, is_folder, unreadable
+from glacier_sync.bags.folders import Tree, list_tree
 from glacier_sync.bags.matching import find_works, match
 from glacier_sync.bags.names import shown
 from glacier_sync.bags.placing import bag_folder, place_in_work
-from glacier_sync.bags.pool import Progress, Tick, map_files
 from glacier_sync.bags.tagfiles import (
     DECLARATION,
     Declaration,
@@ -22,7 +22,10 @@ from glacier_sync.bags.tagfiles import (
     parse_declaration,
     parse_manifest,
 )
-from glacier_sync.hashing.digests import hashers
+from glacier_sync.hashing.batches import LARGE, Load
+from glacier_sync.hashing.crew import hash_files
+from glacier_sync.hashing.tasks import Job, Task
+from glacier_sync.progress import Progress
 
 _SHOWN_NAMES = 3
 
@@ -137,23 +140,18 @@ def _hash(
     drop_cache: bool,
 ) -> tuple[set[str], set[str]]:
     """Return the files that are changed, and those that can't be read."""
-    reader = FileReader(copy, drop_cache=drop_cache)
-
-    def is_equal(name: str, tick: Tick) -> bool | None:
-        engines = hashers(checks[name])
-        try:
-            for chunk in reader.chunks(name):
-                for engine in engines.values():
-                    engine.update(chunk)
-                tick(len(chunk))
-        except UnreadableError:
-            return None
-        return all(engine.hexdigest() == checks[name][algorithm] for algorithm, engine in engines.items())
-
     names = [name for name in tree.files if name in checks]
-    results = map_files(names, is_equal, size=tree.files.__getitem__, workers=workers, progress=progress)
-    changed = {name for name, equal in zip(names, results, strict=True) if equal is False}
-    unread = {name for name, equal in zip(names, results, strict=True) if equal is None}
+    tasks = [Task(name, tree.files[name], tuple(checks[name])) for name in names]
+    tasks.sort(key=lambda task: task.size if task.size >= LARGE else 0, reverse=True)
+    load = Load(len(tasks), sum(task.size for task in tasks))
+    job = Job(folder=os.fspath(copy), drop_cache=drop_cache)
+    changed, unread = set(), set()
+    with hash_files(job, tasks, load, workers=workers, progress=progress) as outcomes:
+        for task, outcome in outcomes:
+            if outcome.unread:
+                unread.add(task.name)
+            elif outcome.digests != tuple(checks[task.name].values()):
+                changed.add(task.name)
     return changed, unread
 
 

@@ -1,52 +1,15 @@
-"""Writing files for good: created once, synced to the disk, with room checked first."""
+"""The disk that bags are unpacked to: room checked first, folders made, all of it synced at the end."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 from pathlib import Path
-from types import TracebackType
 
-from glacier_sync.bags.errors import NoSpaceError, unwritable, writing
+from glacier_sync.bags.errors import NoSpaceError, writing
 from glacier_sync.bags.names import shown
 
-FILE_MODE = 0o644
 FOLDER_MODE = 0o755
-
-
-class NewFile:
-    """A file that doesn't exist yet: entering creates it and returns its ``write``."""
-
-    def __init__(self, path: str, modified: float | None) -> None:
-        self._path = path
-        self._modified = modified
-        self._fd = -1
-
-    def __enter__(self) -> NewFile:
-        try:
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        except OSError as error:
-            raise unwritable(self._path, error) from error
-        return self
-
-    def __call__(self, data: memoryview) -> None:
-        """Write all of ``data``. Raises NoSpaceError, FolderError or WriteError."""
-        try:
-            written = os.write(self._fd, data)
-            while written < len(data):
-                written += os.write(self._fd, data[written:])
-        except OSError as error:
-            raise unwritable(self._path, error) from error
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if self._modified is not None:
-                os.utime(self._fd, (self._modified, self._modified))
-            os.close(self._fd)
-        except OSError as failure:
-            raise unwritable(self._path, failure) from failure
 
 
 def make_folders(root: Path, folders: set[str]) -> None:

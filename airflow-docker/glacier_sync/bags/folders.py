@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,10 @@ from typing import Self
 
 from glacier_sync.bags.defects import NotABag, SpecialFile
 from glacier_sync.bags.errors import unreadable
-from glacier_sync.bags.sources import CHUNK, Bag, Listing
+from glacier_sync.bags.sources import Bag, Listing
 from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX, manifest_kind
+from glacier_sync.hashing.files import FileReader
+from glacier_sync.hashing.tasks import Job
 from glacier_sync.works import BAG_SUFFIX
 
 
@@ -55,35 +56,12 @@ def list_tree(folder: Path) -> Tree:
     return tree
 
 
-class FileReader:
-    """Reads files below a folder by chunks, never through a link, from several threads at once."""
-
-    def __init__(self, folder: Path, *, drop_cache: bool = False) -> None:
-        self._folder = os.fspath(folder)
-        self._drop_cache = drop_cache
-        self._buffers = threading.local()
-
-    def chunks(self, name: str) -> Iterator[memoryview]:
-        """Yield a file's bytes; each chunk is valid until the next one. Raises UnreadableError."""
-        path = f"{self._folder}/{name}"
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                if self._drop_cache:
-                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-                buffer = self._buffer()
-                while count := os.readv(fd, [buffer]):
-                    yield buffer[:count]
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise unreadable(path, error) from error
-
-    def _buffer(self) -> memoryview:
-        held: memoryview | None = getattr(self._buffers, "held", None)
-        if held is None:
-            held = self._buffers.held = memoryview(bytearray(CHUNK))
-        return held
+def read_file(folder: Path, name: str, size: int) -> Iterator[memoryview]:
+    """Yield the bytes of a file below a folder; each chunk is valid until the next one. Raises UnreadableError."""
+    try:
+        yield from FileReader(os.fspath(folder)).chunks(name, size)
+    except OSError as error:
+        raise unreadable(folder / name, error) from error
 
 
 class FolderSource:
@@ -93,8 +71,8 @@ class FolderSource:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._reader = FileReader(path)
         tree = list_tree(path)
+        self._files = tree.files
         for name, error in tree.unreadable.items():
             raise unreadable(path / name, error) from error
         self.listing = _listing(path, tree)
@@ -109,7 +87,17 @@ class FolderSource:
 
     def chunks(self, name: str, *, checked: bool) -> Iterator[memoryview]:
         """Yield a file's bytes; see ``Source.chunks``."""
-        return self._reader.chunks(name)
+        return read_file(self.path, name, self._files[name])
+
+    def job(self) -> Job:
+        """Return what a worker needs to read files; see ``Source.job``."""
+        return Job(folder=os.fspath(self.path))
+
+    def entry(self, name: str) -> None:
+        """Return None: no zip holds it."""
+
+    def modified(self, name: str) -> None:
+        """Return None: a file that isn't unpacked keeps its time."""
 
 
 def _listing(path: Path, tree: Tree) -> Listing:

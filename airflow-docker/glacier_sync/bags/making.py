@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from glacier_sync.bags.errors import PathError, unreadable, writing
-from glacier_sync.bags.folders import FileReader, list_tree
+from glacier_sync.bags.folders import list_tree, read_file
 from glacier_sync.bags.names import encode_path, shown
 from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX
 from glacier_sync.errors import ConfigurationError
@@ -97,9 +97,12 @@ class _BagWriter:
                 raise unreadable(work / name, error)
             for name, kind in tree.special.items():
                 raise ConfigurationError(f"{shown(str(work / name))} is {kind}: expected files and folders only")
-            reader = FileReader(work)
             for name in sorted(tree.files):
-                size += self._add(f"{PAYLOAD_PREFIX}{work.name}/{name}", reader.chunks(name), _modified(work / name))
+                size += self._add(
+                    f"{PAYLOAD_PREFIX}{work.name}/{name}",
+                    read_file(work, name, tree.files[name]),
+                    _modified(work / name),
+                )
             files += len(tree.files)
         manifests = self._listings("manifest")
         dated = f"Bagging-Date: {bagging_date.isoformat()}\n" if bagging_date else ""

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from glacier_sync.bags.defects import Defect
-
-CHUNK = 1 << 20
+from glacier_sync.hashing.entries import Entry
+from glacier_sync.hashing.tasks import Job
 
 
 class DamagedFileError(Exception):
@@ -64,6 +64,15 @@ class Source(Protocol):
         Raises DamagedFileError, with ``checked`` also where the source's own
         checksum disagrees, and UnreadableError.
         """
+
+    def job(self) -> Job:
+        """Return what a worker needs to read files."""
+
+    def entry(self, name: str) -> Entry | None:
+        """Return where a zip holds a file."""
+
+    def modified(self, name: str) -> float | None:
+        """Return when a file was changed last, in seconds since 1970, where a zip says it."""
 
     def __enter__(self) -> Self:
         """Return the source."""

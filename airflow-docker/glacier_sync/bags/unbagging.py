@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,15 +9,15 @@ from pathlib import Path
 
 from glacier_sync.bags.bag_warnings import BagWarning, require_kinds
 from glacier_sync.bags.defects import Defect, InvalidBagError
-from glacier_sync.bags.disk import NewFile, make_folders, require_space
+from glacier_sync.bags.disk import make_folders, require_space
 from glacier_sync.bags.errors import PathError, mode_of
 from glacier_sync.bags.inspection import Inspection, inspect
 from glacier_sync.bags.names import shown
-from glacier_sync.bags.placing import Plan, plan_places
-from glacier_sync.bags.pool import Progress
-from glacier_sync.bags.verification import Create, hash_files
+from glacier_sync.bags.placing import plan_places
+from glacier_sync.bags.reading import Target, read_bags
 from glacier_sync.bags.workspace import workspace
 from glacier_sync.bags.zips import ZipSource
+from glacier_sync.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -63,14 +62,14 @@ def unbag(
         inspections = [inspect(source, bag, warnings_as_errors=warnings_as_errors) for bag in source.listing.bags]
         plan = plan_places(inspections, to)
         defects = [*source.listing.defects, *_known(inspections), *plan.defects]
-        create = None
+        target = None
         if not defects:
             if not replace:
                 space.refuse_existing(plan.tops)
             require_space(space.content, source.space_needed(), keep_free=keep_free)
             make_folders(space.content, plan.folders)
-            create = _creator(source, plan, space.content)
-        found = hash_files(source, inspections, workers=workers, progress=progress, create=create)
+            target = Target(space.content, plan.places.__getitem__, space.lock_fd)
+        found = read_bags(source, inspections, workers=workers, progress=progress, target=target)
         defects += [defect for bag_defects in found.values() for defect in bag_defects]
         if defects:
             warnings = [warning for inspection in inspections for warning in inspection.warnings]
@@ -104,12 +103,3 @@ def _open_zip(path: Path) -> ZipSource:
 
 def _known(inspections: Sequence[Inspection]) -> list[Defect]:
     return [defect for inspection in inspections for defect in inspection.defects]
-
-
-def _creator(source: ZipSource, plan: Plan, content: Path) -> Create:
-    root = os.fspath(content)
-
-    def create(name: str) -> NewFile:
-        return NewFile(f"{root}/{plan.places[name]}", source.modified(name))
-
-    return create

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from glacier_sync.bags.bag_warnings import BagWarning, require_kinds
-from glacier_sync.bags.defects import ChecksumMismatch, Defect
+from glacier_sync.bags.defects import Defect
 from glacier_sync.bags.errors import PathError, mode_of
 from glacier_sync.bags.folders import FolderSource
-from glacier_sync.bags.inspection import Check, Inspection, inspect
+from glacier_sync.bags.inspection import Inspection, inspect
 from glacier_sync.bags.names import shown
-from glacier_sync.bags.pool import Progress, Tick, map_files
-from glacier_sync.bags.sources import DamagedFileError, Source
+from glacier_sync.bags.reading import read_bags
+from glacier_sync.bags.sources import Source
 from glacier_sync.bags.zips import ZipSource
-from glacier_sync.hashing.digests import hashers
-
-Write = Callable[[memoryview], None]
-Create = Callable[[str], AbstractContextManager[Write]]
-"""Begin writing a file, named as the source names it."""
+from glacier_sync.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -41,13 +37,6 @@ class BagReport:
     warnings: tuple[BagWarning, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Job:
-    name: str
-    size: int
-    checks: Sequence[Check]
-
-
 def verify(
     path: Path, *, workers: int, progress: Progress | None = None, warnings_as_errors: Collection[str] = ()
 ) -> tuple[BagReport, ...]:
@@ -61,7 +50,7 @@ def verify(
     require_kinds(warnings_as_errors)
     with open_source(path) as source:
         inspections = [inspect(source, bag, warnings_as_errors=warnings_as_errors) for bag in source.listing.bags]
-        found = hash_files(source, inspections, workers=workers, progress=progress)
+        found = read_bags(source, inspections, workers=workers, progress=progress)
         return reports(source, inspections, found)
 
 
@@ -94,76 +83,3 @@ def reports(
         algorithms, warnings = inspection.algorithms, tuple(inspection.warnings)
         found.append(BagReport(name, source.path, works, len(payload), size, algorithms, tuple(defects), warnings))
     return tuple(found)
-
-
-def hash_files(
-    source: Source,
-    inspections: Sequence[Inspection],
-    *,
-    workers: int,
-    progress: Progress | None,
-    create: Create | None = None,
-) -> dict[str, list[Defect]]:
-    """Read every file once; return what is wrong, by the bag's prefix.
-
-    ``create`` makes the files that are written while they are hashed.
-    """
-    jobs = [
-        (inspection.bag.prefix, _Job(f"{inspection.bag.prefix}{name}", size, inspection.checks.get(name, ())))
-        for inspection in inspections
-        for name, size in inspection.bag.files.items()
-        if name not in inspection.bag.refused and (source.has_checksums or name in inspection.checks)
-    ]
-
-    def act(item: tuple[str, _Job], tick: Tick) -> list[Defect]:
-        return _hash_file(source, item[1], tick, create)
-
-    results = map_files(jobs, act, size=lambda item: item[1].size, workers=workers, progress=progress)
-    found: dict[str, list[Defect]] = {inspection.bag.prefix: [] for inspection in inspections}
-    for (prefix, _), defects in zip(jobs, results, strict=True):
-        found[prefix] += defects
-    return found
-
-
-def _hash_file(source: Source, job: _Job, tick: Tick, create: Create | None) -> list[Defect]:
-    try:
-        if create is None:
-            digests = _digests(source, job, tick, None)
-        else:
-            with create(job.name) as write:
-                digests = _digests(source, job, tick, write)
-    except DamagedFileError as error:
-        return [error.defect]
-    wrong = [check for check in job.checks if digests[check.algorithm] != check.checksum]
-    if not wrong:
-        return []
-    intact = _is_intact(source, job.name) if source.has_checksums else None
-    return [
-        ChecksumMismatch(
-            job.name, check.algorithm, check.checksum, digests[check.algorithm], check.manifest, zip_intact=intact
-        )
-        for check in wrong
-    ]
-
-
-def _digests(source: Source, job: _Job, tick: Tick, write: Write | None) -> dict[str, str]:
-    """Hash a file by chunks, writing each; a file without checks is held against the source's own checksum."""
-    engines = hashers({check.algorithm for check in job.checks})
-    updates = [engine.update for engine in engines.values()]
-    for chunk in source.chunks(job.name, checked=not engines):
-        for update in updates:
-            update(chunk)
-        if write is not None:
-            write(chunk)
-        tick(len(chunk))
-    return {algorithm: engine.hexdigest() for algorithm, engine in engines.items()}
-
-
-def _is_intact(source: Source, name: str) -> bool:
-    """Read a wrong file once more, to tell whether the zip was damaged or zipped that way."""
-    try:
-        for _ in source.chunks(name, checked=True):
-            pass
-    except DamagedFileError:
-        return False
-    return True

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,12 +21,14 @@ from glacier_sync.bags.errors import BusyError, WorkExistsError, writing
 from glacier_sync.bags.names import shown
 
 _LOCK_ATTEMPTS = 20
+_ATTEMPT_SECONDS = 0.05
 
 
 class Workspace:
-    """The folder of one unpacking; ``content`` is where to write."""
+    """The folder of one unpacking; ``content`` is where to write, as long as the lock is held that ``lock_fd`` is."""
 
-    def __init__(self, to: Path, folder: Path) -> None:
+    def __init__(self, to: Path, folder: Path, lock_fd: int) -> None:
+        self.lock_fd = lock_fd
         self._to = to
         self._folder = folder
         self._journal = folder / "journal"
@@ -109,8 +112,8 @@ def workspace(to: Path, zip_path: Path) -> Iterator[Workspace]:
     folder = to / f".unbag-{key}"
     made = _make_missing(to)
     try:
-        with _locked(folder, zip_path):
-            space = Workspace(to, folder)
+        with _locked(folder, zip_path) as lock_fd:
+            space = Workspace(to, folder, lock_fd)
             space.begin()
             try:
                 yield space
@@ -133,17 +136,24 @@ def _make_missing(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _locked(folder: Path, zip_path: Path) -> Iterator[None]:
-    """Hold a folder's lock; the kernel frees it when the process ends, however it ends."""
+def _locked(folder: Path, zip_path: Path) -> Iterator[int]:
+    """Hold a folder's lock; the kernel frees it when the process and its workers end, however they end.
+
+    Workers end a little later than a process that was killed.
+    """
     with writing(folder):
-        fd = next((fd for fd in (_try_lock(folder) for _ in range(_LOCK_ATTEMPTS)) if fd is not None), None)
+        fd = _try_lock(folder)
+        for _ in range(_LOCK_ATTEMPTS):
+            if fd is None:
+                time.sleep(_ATTEMPT_SECONDS)
+                fd = _try_lock(folder)
     if fd is None:
         raise BusyError(
             f"{shown(zip_path.name)} is being unpacked to {shown(str(folder.parent))} by another process: "
             "wait until it has ended, then try again"
         )
     try:
-        yield
+        yield fd
     finally:
         os.close(fd)
 

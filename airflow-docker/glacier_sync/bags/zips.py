@@ -17,6 +17,7 @@ from glacier_sync.bags.entries import judge
 from glacier_sync.bags.errors import unreadable
 from glacier_sync.bags.sources import DamagedFileError, Listing
 from glacier_sync.hashing.entries import DamagedEntryError, Entry, EntryReader
+from glacier_sync.hashing.tasks import Job
 
 _BEGIN = b"PK\x03\x04"
 _EXTENDED_TIME = 0x5455
@@ -69,6 +70,10 @@ class ZipSource:
             raise DamagedFileError(DamagedZip(name, error.found, error.expected)) from error
         except OSError as error:
             raise unreadable(f"{self.path}: {name}", error) from error
+
+    def job(self) -> Job:
+        """Return what a worker needs to read files; see ``Source.job``."""
+        return Job(zip_fd=self._fd)
 
     def entry(self, name: str) -> Entry:
         """Return where the zip holds a file."""

@@ -49,7 +49,7 @@ class Entry(NamedTuple):
     crc: int
 
 
-def entry_end(entry: Entry) -> int:
+def _entry_end(entry: Entry) -> int:
     """Return where an entry ends at the earliest: its local header may have more in it than its name."""
     return entry.header + _LOCAL.size + len(entry.name) + entry.compressed
 
@@ -73,9 +73,17 @@ class EntryReader:
         self._announced = 0
         self._ahead: ReadAhead | None = None
 
+    def prepare(self, entries: Sequence[Entry]) -> ReadAhead | None:
+        """Have the disk look for neighbours that come later."""
+        try:
+            return ReadAhead.unless_in_memory(self._fd, entries[0].header, _entry_end(entries[-1]))
+        except OSError:
+            # What can't be read is told when it is its turn.
+            return None
+
     def announce(self, entries: Sequence[Entry], ahead: ReadAhead | None) -> None:
-        """Take the neighbours that will be asked for next, and what was asked of the disk for them."""
-        self._announced = entry_end(entries[-1])
+        """Take the neighbours that will be asked for next, with what ``prepare`` returned for them."""
+        self._announced = _entry_end(entries[-1])
         self._ahead = ahead
 
     def chunks(self, entry: Entry, *, checked: bool) -> Iterator[memoryview]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,26 @@ def test_what_a_killed_replacement_took_away_comes_back(tmp_path: Path, whole: d
             bags.unbag(new_zip, to / str(instant), workers=1, replace=True)
         assert tree(to / str(instant)) in (old, {**whole, "other.txt": b"somebody's"}), instant
         assert not list((to / str(instant)).glob(".*")), instant
+
+
+UNPACKING = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from glacier_sync import bags
+
+    bags.unbag(Path(sys.argv[1]), Path(sys.argv[2]), workers=2)
+""")
+
+
+def test_the_next_run_waits_for_the_workers_of_a_killed_one(tmp_path: Path) -> None:
+    """They have a batch to finish, which must not end up among the files of the next run."""
+    many = BagBuilder(payload={f"W1/images/{number}": b"%d" % number for number in range(1500)})
+    zip_path, to = many.zip(tmp_path), tmp_path / "to"
+    with subprocess.Popen([sys.executable, "-c", UNPACKING, str(zip_path), str(to)]) as killed:
+        deadline = time.monotonic() + 30
+        while not any(to.glob(".unbag-*/content/W1/images/*")):
+            assert time.monotonic() < deadline
+        killed.kill()
+    (work,) = bags.unbag(zip_path, to, workers=2)
+    assert work.files == 1500
+    assert not list(to.glob(".*"))

@@ -1,0 +1,94 @@
+"""Files read by blocks: whole whatever their size was said to be, and the system's memory left as it was."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from glacier_sync.hashing.files import FileReader
+from glacier_sync.hashing.memory import ReadAhead, read_in_memory
+
+BLOCK = 256 * 1024
+SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK]
+
+
+def read(folder: Path, name: str, size: int, *, drop_cache: bool = False) -> bytes:
+    return b"".join(map(bytes, FileReader(str(folder), drop_cache=drop_cache).chunks(name, size)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("said", SIZES)
+def test_a_file_is_read_to_its_end_whatever_size_was_said(tmp_path: Path, size: int, said: int) -> None:
+    data = os.urandom(size)
+    (tmp_path / "file").write_bytes(data)
+    assert read(tmp_path, "file", said) == data
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"data")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(OSError, match=r"link|seek"):
+            read(tmp_path, name, 4)
+
+
+def in_memory(path: Path) -> bool:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return read_in_memory(fd, bytearray(1), 0) is not None
+    finally:
+        os.close(fd)
+
+
+def dropped(path: Path) -> Path:
+    """Drop a file from the system's memory; skip the test where that can't be told."""
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    if read_in_memory(fd, bytearray(1), 0) is None:
+        pytest.skip("this file system doesn't tell what is in memory")
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+    return path
+
+
+def test_what_was_not_in_memory_is_not_left_there_and_what_was_stays(tmp_path: Path) -> None:
+    data = {f"{number:03}": os.urandom(30_000 if number else 3 * BLOCK) for number in range(80)}
+    for name, content in data.items():
+        (tmp_path / name).write_bytes(content)
+    cold = set(list(data)[:50])
+    for name in cold:
+        dropped(tmp_path / name)
+    reader = FileReader(str(tmp_path))
+    reader.announce([(name, len(content)) for name, content in data.items()])
+    for name, content in data.items():
+        assert b"".join(map(bytes, reader.chunks(name, len(content)))) == content
+    reader.close()
+    assert {name for name in data if in_memory(tmp_path / name)} == data.keys() - cold
+
+
+def test_with_drop_cache_nothing_is_taken_from_memory_nor_left_there(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"data")
+    dropped(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"data"
+    assert in_memory(tmp_path / "file")
+    assert read(tmp_path, "file", 4, drop_cache=True) == b"data"
+    assert not in_memory(tmp_path / "file")
+
+
+def test_a_long_stretch_is_asked_for_and_dropped_by_parts(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(40 << 20))
+    dropped(path)
+    fd = os.open(path, os.O_RDONLY)
+    ahead = ReadAhead(fd, 0, 40 << 20)
+    for offset in range(0, 40 << 20, 1 << 20):
+        assert len(os.pread(fd, 1 << 20, offset)) == 1 << 20
+        ahead.read_up_to(offset + (1 << 20))
+    assert not in_memory(path)
+    assert read_in_memory(fd, bytearray(1), (40 << 20) - 1) is not None
+    ahead.close()
+    assert read_in_memory(fd, bytearray(1), (40 << 20) - 1) is None
+    os.close(fd)
