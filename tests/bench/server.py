@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
@@ -14,6 +15,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from awscrt import checksums
 
 BUCKET = "bucket"
 REGION = "us-east-1"
@@ -43,6 +46,16 @@ def multipart_etag(path: Path, part_size: int) -> str:
         while part := file.read(part_size):
             digests.append(hashlib.md5(part).digest())
     return f"{hashlib.md5(b''.join(digests)).hexdigest()}-{len(digests)}"
+
+
+def crc64nvme(path: Path) -> dict[str, str]:
+    """Return the headers by which S3 states a whole object's CRC64NVME."""
+    value = 0
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            value = checksums.crc64nvme(chunk, value)
+    text = base64.b64encode(value.to_bytes(8, "big")).decode()
+    return {"x-amz-checksum-crc64nvme": text, "x-amz-checksum-type": "FULL_OBJECT"}
 
 
 @contextmanager

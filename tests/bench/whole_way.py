@@ -8,7 +8,7 @@ from tests.bench.contenders import boto3_transfer, libraries, our_bags
 from tests.bench.data import LARGE, MANY, SMALL, emptied, make_bag
 from tests.bench.downloading import KEY, environment_for, our_download, rclone
 from tests.bench.model import OURS, UNFLUSHED, Comparison, Contender, Goal, Scale, call, command, lacking
-from tests.bench.server import BUCKET, ServedObject, multipart_etag, served
+from tests.bench.server import BUCKET, ServedObject, crc64nvme, multipart_etag, served
 from tests.bench.unbagging import extract_with_7zz, sha512sum
 from tests.bench.unflushed import NO_LIBRARY, WITHOUT_FLUSHING
 
@@ -22,7 +22,7 @@ def whole_way(scale: Scale) -> Iterator[Comparison]:
     for shape in (MANY, LARGE, SMALL):
         bag = make_bag(scale, shape)
         part_size = min(_UPLOADED_PART, bag.zip.stat().st_size)
-        served_object = ServedObject(bag.zip, KEY, part_size, multipart_etag(bag.zip, part_size))
+        served_object = ServedObject(bag.zip, KEY, part_size, multipart_etag(bag.zip, part_size), crc64nvme(bag.zip))
         try:
             with served(served_object) as url:
                 yield Comparison(

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     max_unbaggings: int = Field(1, ge=1)
     max_syncs: int = Field(1, ge=1)
     download_streams: int = Field(4, ge=1, le=64)
-    download_part_mib: int = Field(16, ge=1)
+    download_part_mib: int = Field(64, ge=1)
     bag_warnings_as_errors: str = ""
     keep_free_mib: int = Field(256, ge=0)
     lease_minutes: float = Field(15, gt=0)

@@ -21,7 +21,7 @@ from glacier_sync.aws import (
     layout,
     part_path,
 )
-from glacier_sync.aws.checksums import Checksum
+from glacier_sync.aws.checksums import Checksum, combined, hasher
 from glacier_sync.errors import ConfigurationError
 
 KEY = "Archive0/00/W1/W1.bag.zip"
@@ -86,6 +86,62 @@ def test_checksums_beside_the_etag(aws: Site, to: Path, algorithm: str) -> None:
     assert bring(aws, to).verified == ("MD5 of 2 parts", f"{algorithm} of 2 parts")
 
 
+@pytest.mark.parametrize("sizes", [[100], [40, 40, 20], [30, 60, 10]])
+@pytest.mark.parametrize("part_size", [16, 5000])
+def test_a_crc64nvme_of_the_whole_is_had_from_the_ranges_and_saves_the_md5(
+    aws: Site, to: Path, sizes: Sequence[int], part_size: int
+) -> None:
+    parts = [noise(size, str(number)) for number, size in enumerate(sizes)]
+    aws.put_parts(KEY, parts)
+    store = aws.store
+    facts = store.head(aws.bucket, KEY)
+    stated = replace(facts, checksums=(*facts.checksums, whole(b"".join(parts), "CRC64NVME")))
+    download = store.download(stated, to, streams=2, part_size=part_size)
+    assert (download.verified, download.unverified) == (("CRC64NVME",), (f"MD5 of {len(sizes)} parts",))
+    assert to.read_bytes() == b"".join(parts)
+    assert store.download(stated, to, streams=2, part_size=part_size).reused == 100
+
+
+def test_a_crc64nvme_finds_damage_that_the_etag_is_not_asked_about(aws: Site, to: Path) -> None:
+    aws.put(KEY, noise(100))
+    store = aws.store
+    facts = store.head(aws.bucket, KEY)
+    other = whole(noise(100, "other"), "CRC64NVME")
+    with pytest.raises(CorruptDownloadError) as raised:
+        store.download(replace(facts, checksums=(*facts.checksums, other)), to, streams=2, part_size=16)
+    assert raised.value.cause.startswith(f"CRC64NVME: expected {other.value.hex()}, found ")
+    assert left(to) == []
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C"])
+def test_32_bits_prove_nothing_alone_where_there_is_more(aws: Site, to: Path, algorithm: str) -> None:
+    aws.put(KEY, noise(100))
+    store = aws.store
+    etag, _ = store.head(aws.bucket, KEY).checksums
+    facts = replace(store.head(aws.bucket, KEY), checksums=(etag, whole(noise(100), algorithm)))
+    assert store.download(facts, to, streams=2, part_size=16).verified == ("MD5", algorithm)
+    to.unlink()
+    alone = replace(facts, checksums=facts.checksums[1:])
+    assert store.download(alone, to, streams=2, part_size=16).verified == (algorithm,)
+
+
+def whole(content: bytes, algorithm: str) -> Checksum:
+    engine = hasher(algorithm)
+    engine.update(content)
+    return Checksum(algorithm, engine.digest())
+
+
+# The check values of the catalogue of parametrised CRC algorithms: of "123456789".
+@pytest.mark.parametrize(
+    ("algorithm", "expected"),
+    [("CRC32", "cbf43926"), ("CRC32C", "e3069283"), ("CRC64NVME", "ae8b14860a799888")],
+)
+def test_cyclic_checks_are_the_ones_that_are_meant(algorithm: str, expected: str) -> None:
+    assert whole(b"123456789", algorithm).value.hex() == expected
+    pieces = [(whole(piece, algorithm).value, len(piece)) for piece in (b"1234", b"", b"56789")]
+    assert combined(algorithm, pieces).hex() == expected
+
+
 def test_an_encrypted_object_is_checked_by_its_checksum_alone(aws: Site, to: Path) -> None:
     aws.put(KEY, noise(100), ServerSideEncryption="aws:kms", ChecksumAlgorithm="SHA256")
     assert bring(aws, to).verified == ("SHA256",)
@@ -95,12 +151,12 @@ def test_what_could_not_be_checked_is_told(aws: Site, to: Path) -> None:
     aws.put(KEY, noise(100))
     store = aws.store
     facts = store.head(aws.bucket, KEY)
-    strange = Checksum("CRC64NVME", b"12345678")
+    strange = Checksum("XXHASH64", b"12345678")
     download = store.download(replace(facts, checksums=(*facts.checksums, strange)), to, streams=1, part_size=16)
-    assert (download.verified, download.unverified) == (("MD5", "CRC32"), ("CRC64NVME",))
+    assert (download.verified, download.unverified) == (("MD5", "CRC32"), ("XXHASH64",))
     to.unlink()
     download = store.download(replace(facts, checksums=(strange,)), to, streams=1, part_size=16)
-    assert (download.verified, download.unverified) == ((), ("CRC64NVME",))
+    assert (download.verified, download.unverified) == ((), ("XXHASH64",))
     assert to.read_bytes() == noise(100)
 
 
