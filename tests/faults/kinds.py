@@ -10,8 +10,8 @@ from tests.faults.invariants import Findings
 # The name under which a test notes what it has injected.
 PROPERTY = "fault"
 
-_FILES = ("kills", "s3", "sqs", "databases", "disks")
-_KILLS, _S3, _SQS, _DATABASES, _DISKS = (f"tests/faults/test_{name}.py" for name in _FILES)
+_FILES = ("kills", "s3", "sqs", "databases", "disks", "archive", "machine")
+_KILLS, _S3, _SQS, _DATABASES, _DISKS, _ARCHIVE, _MACHINE = (f"tests/faults/test_{name}.py" for name in _FILES)
 
 KINDS: Mapping[str, str] = {
     "killed at a boundary: the run": f"{_KILLS}::test_killed_at_chosen_boundaries",
@@ -52,6 +52,14 @@ KINDS: Mapping[str, str] = {
     "ledger: the server is read-only": f"{_DATABASES}::test_a_server_that_is_read_only",
     "ledger: the file's disk is read-only": f"{_DATABASES}::test_a_file_on_a_disk_that_is_read_only",
     "ledger: another program locks the file": f"{_DATABASES}::test_a_file_that_is_locked",
+    "archive: not mounted": f"{_ARCHIVE}::test_an_archive_that_is_not_mounted",
+    "archive: read-only": f"{_ARCHIVE}::test_an_archive_that_is_read_only",
+    "archive: slow": f"{_ARCHIVE}::test_an_archive_that_is_slow",
+    "too few open files": f"{_MACHINE}::test_too_few_open_files",
+    "a run sleeps longer than its lease": f"{_MACHINE}::test_a_run_that_sleeps_longer_than_its_lease",
+    "several runs at once": f"{_MACHINE}::test_many_runs_at_once",
+    "a machine dies, another takes over": f"{_MACHINE}::test_runs_on_several_machines",
+    "the clock jumps": f"{_MACHINE}::test_a_clock_that_jumps",
 }
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
+import resource
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -38,6 +41,9 @@ PAUSE = 0.02
 LOCK_SECONDS = 3
 # What of a scene may have a disk of its own.
 PARTS = ("data", "archive", "logs", "ledger")
+
+HOST, FILES = "FAULTS_HOST", "FAULTS_FILES"
+_CLONE_NEWUTS = 0x04000000
 
 _HOOKS = Path(boundaries.__file__).parent
 _numbers = itertools.count(1)
@@ -98,6 +104,10 @@ class Scene:
         """Remove what fills a disk."""
         for filler in self.place.home.glob(f"*/{boundaries.FILLER}"):
             filler.unlink()
+
+    def start(self, *, host: str = "", files: int = 0) -> Any:
+        """Start a run: on another machine, by its name, or with so few open files."""
+        return self._start({HOST: host, FILES: str(files)})
 
     def recover(self) -> None:
         """Run until everything is settled: what a killed run has started may still be working."""
@@ -194,12 +204,24 @@ class Scenes:
 
 
 def _run(environment: Mapping[str, str]) -> None:
+    if environment.get(HOST):
+        # Its claims are of another machine, of whose processes nothing is known here.
+        _move_to(environment[HOST])
+    if int(environment.get(FILES) or 0):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(environment[FILES]),) * 2)
     if environment.get(boundaries.TRACE):
         hooks = {"PYTHONPATH": str(_HOOKS), "BASH_ENV": str(_HOOKS / "boundaries.bash")}
         environment = {**environment, **hooks, boundaries.RUN: str(os.getpid())}
         os.environ.update(environment)
         boundaries.install()
     run_in_group(environment)
+
+
+def _move_to(host: str) -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.unshare(_CLONE_NEWUTS):
+        raise OSError(ctypes.get_errno(), "a machine with another name can't be played here")
+    socket.sethostname(host)
 
 
 def _is_there(group: int) -> bool:

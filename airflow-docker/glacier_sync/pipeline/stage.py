@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,9 +16,27 @@ from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater, Wai
 
 log = logging.getLogger(__name__)
 
+_OF_THE_MACHINE = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EROFS,
+        errno.ESTALE,
+    }
+)
+
 
 class UnlistedError(GlacierSyncError):
     """A cause that is neither a listed transient one nor known to be permanent."""
+
+
+class MachineError(TransientError):
+    """The machine or a disk is short of something, or fails: no object is to blame."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +79,20 @@ def _recorded(context: Context, stage: Stage, item: LedgerObject, error: Excepti
             return _failed(context, item, Failed(error.message, error.cause or type(error).__name__))
         case TransientError() | ConfigurationError():
             return _postponed(context, item, stage, RetryLater(error.message, error.cause))
+        case OSError() if error.errno in _OF_THE_MACHINE:
+            passing = _as_machine_error(stage, error)
+            return _postponed(context, item, stage, RetryLater(passing.message, passing.cause))
         case _:
             log.error("%s of %s met an unknown error", stage.name, item.key, exc_info=error)
             return _unknown(context, item, stage, error)
+
+
+def _as_machine_error(stage: Stage, error: OSError) -> MachineError:
+    where = f" at {error.filename}" if error.filename else ""
+    return MachineError(
+        f"{stage.name} met a trouble of this machine's{where}: {error.strerror}; mend that, then try again",
+        cause=f"{type(error).__name__}: {error}",
+    )
 
 
 def _failed(context: Context, item: LedgerObject, outcome: Failed) -> Failed:

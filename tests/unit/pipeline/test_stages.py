@@ -1,5 +1,7 @@
 """One stage on one object: how each outcome is recorded."""
 
+import errno
+import os
 from collections.abc import Callable
 
 import pytest
@@ -38,6 +40,17 @@ def test_a_cause_that_passes_keeps_the_object_for_the_next_try(place: Installati
     assert (event.kind, event.message) == ("note", "try_out is to be tried again: the disk is busy")
     assert event.details == {"cause": "EBUSY"}
     assert place.ledger.object(number).claimed_by == FIRST.name
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_no_object_is_to_blame_for_its_machine(place: Installation, bag: Bagger, number: int) -> None:
+    claimed = place.claimed(bag("W1TEST01"), FIRST)
+    error = OSError(number, os.strerror(number), "/a\nb")
+    outcome = run_stage(place.context(FIRST), raising(error), claimed)
+    said = f"try_out met a trouble of this machine's at /a\\nb: {os.strerror(number)}; mend that, then try again"
+    assert isinstance(outcome, RetryLater)
+    assert (outcome.reason, outcome.unknown) == (said, False)
+    assert place.ledger.object(claimed).unknown_errors == 0
 
 
 @pytest.mark.parametrize("kind", [TransientError, ConfigurationError])

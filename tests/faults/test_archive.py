@@ -1,0 +1,87 @@
+"""The archive away, read-only, slow or out of inodes: works wait for it, whole, and nothing is written elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from tests.faults import invariants
+from tests.faults.conftest import Note
+from tests.faults.disks import remount
+from tests.faults.scene import SECONDS, Scene, Scenes
+from tests.support.pipeline import Bag, Bagger
+
+from glacier_sync.pipeline import RetryLater
+
+RID = "W1TEST01"
+SHORT_LEASE = 0.02  # minutes
+
+
+@pytest.fixture
+def made(scenes: Scenes, bag: Bagger) -> Bag:
+    found = bag(RID)
+    scenes.store(found)
+    return found
+
+
+@pytest.fixture
+def scene(scenes: Scenes, made: Bag) -> Iterator[Scene]:
+    """A bag that is announced, and an archive on a disk of its own."""
+    with scenes.scene(made, small="archive") as made_scene:
+        yield made_scene
+
+
+def put_off(scene: Scene) -> str:
+    """Run once; return why the work was put off."""
+    (outcome,) = scene.place.run().outcomes.values()
+    assert isinstance(outcome, RetryLater), outcome
+    assert not outcome.unknown, outcome
+    return outcome.reason
+
+
+def finished(scene: Scene) -> invariants.Findings:
+    """Judge what the next run comes to."""
+    scene.recover()
+    return invariants.in_the_end(scene)
+
+
+def test_an_archive_that_is_not_mounted(scene: Scene, note: Note) -> None:
+    root = scene.place.archived(RID).parent.parent
+    root.rename(root.with_name("elsewhere"))
+    assert "is it mounted?" in put_off(scene)
+    assert not root.exists()
+    root.with_name("elsewhere").rename(root)
+    note("archive: not mounted", finished(scene))
+
+
+def test_an_archive_that_is_read_only(scene: Scene, note: Note) -> None:
+    remount(scene.place.home / "archive", "ro")
+    assert "can't be written to" in put_off(scene)
+    remount(scene.place.home / "archive", "rw")
+    note("archive: read-only", finished(scene))
+
+
+def test_an_archive_that_is_slow(scenes: Scenes, made: Bag, note: Note) -> None:
+    """The sync takes several times as long as a lease lasts, which is renewed meanwhile."""
+    with scenes.scene(made, lease_minutes=SHORT_LEASE) as scene:
+        running = scene.start()
+        syncing = _what_syncs(running.pid)
+        for process in syncing:
+            process.suspend()
+        time.sleep(3 * SHORT_LEASE * 60)
+        assert not scene.place.run().outcomes
+        for process in syncing:
+            process.resume()
+        running.join(SECONDS)
+        assert scene.place.kinds().count("claimed") == 1
+        note("archive: slow", finished(scene))
+
+
+def _what_syncs(run: int) -> list[psutil.Process]:
+    """Return what a run has started for its sync."""
+    until = time.monotonic() + SECONDS
+    while not (children := psutil.Process(run).children()):
+        assert time.monotonic() < until, "nothing was synced"
+    return children
