@@ -10,8 +10,9 @@ import stat
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from glacier_sync.bags.central import LOCAL_SIZE, Directory, Record
 from glacier_sync.bags.defects import DamagedZip, Defect, SameName, SpecialFile, UnsafeName, UnsupportedEntry
@@ -112,7 +113,7 @@ class Contents:
     files: ZipFiles
     states: bytearray
     folders: set[str] = field(default_factory=set)
-    folder_entries: list[int] = field(default_factory=list)
+    folder_entries: Sequence[int] = ()
     defects: list[Defect] = field(default_factory=list)
 
 
@@ -138,15 +139,15 @@ class _Judge:
         self._find_overlaps()
         index = NameIndex(len(directory), directory.name)
         self._find_doubles(index)
-        numbers = array("I", self._numbered(_FILES))
+        numbers = self._numbered(_FILES)
         files = ZipFiles(directory, index, numbers)
         self._find_files_as_folders(files)
         self._found.sort(key=lambda found: found[0])
         defects = [*self._of_whole(), *(defect for _, defect in self._found)]
         return Contents(files, self._states, self._folders, self._numbered({_FOLDER}), defects)
 
-    def _numbered(self, states: Collection[int]) -> list[int]:
-        return [number for number, state in enumerate(self._states) if state in states]
+    def _numbered(self, states: Collection[int]) -> array[int]:
+        return array("I", (number for number, state in enumerate(self._states) if state in states))
 
     def _take(self, number: int, record: Record) -> None:
         name = os.fsdecode(record.name)
@@ -197,7 +198,7 @@ class _Judge:
     def _find_files_as_folders(self, files: ZipFiles) -> None:
         last = ""
         seen: set[str] = set()
-        for name in (*self._folders, *files):
+        for name in chain(self._folders, files):
             parent = name.rpartition("/")[0]
             if parent == last:
                 continue
