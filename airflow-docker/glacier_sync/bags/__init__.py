@@ -15,7 +15,7 @@ from glacier_sync.bags.bag_warnings import (
     UnportableName,
     WeakAlgorithm,
 )
-from glacier_sync.bags.comparison import Differences, ExpectedFiles, compare, expected_files, holds_work
+from glacier_sync.bags.comparison import Differences, compare
 from glacier_sync.bags.defects import (
     ChecksumMismatch,
     DamagedZip,
@@ -48,6 +48,7 @@ from glacier_sync.bags.errors import (
     WorkExistsError,
     WriteError,
 )
+from glacier_sync.bags.expected import ExpectedFiles, expected_files, holds_work
 from glacier_sync.bags.facts import defect_facts, error_facts, error_text, report_facts, work_facts
 from glacier_sync.bags.making import make_bag_zip
 from glacier_sync.bags.unbagging import UnbaggedWork, space_needed, unbag

@@ -61,10 +61,10 @@ def require_kinds(names: Iterable[str]) -> None:
             )
 
 
-def divided(found: Iterable[BagWarning], as_errors: Collection[str]) -> tuple[list[Defect], list[BagWarning]]:
+def divided(found: Iterable[Defect], as_errors: Collection[str]) -> tuple[list[Defect], list[Defect]]:
     """Divide warnings into those that the site counts as errors, and the others."""
     errors: list[Defect] = []
-    warnings: list[BagWarning] = []
+    warnings: list[Defect] = []
     for warning in found:
         (errors if type(warning).__name__ in as_errors else warnings).append(warning)
     return errors, warnings

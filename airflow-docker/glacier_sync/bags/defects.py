@@ -6,12 +6,16 @@ defects but errors (``UnreadableError``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from glacier_sync.bags.names import shown
 from glacier_sync.errors import PermanentError
+
+MOST_OF_A_KIND = 10_000
+"""So many defects of a kind are told of a bag; of the others there is a count."""
 
 _SHOWN_DEFECTS = 3
 _DEFECTS_IN_CAUSE = 100
@@ -179,6 +183,48 @@ class ChecksumMismatch(Defect):
         if self.zip_intact:
             return f"{text}; its CRC-32 in the zip agrees, so it was changed before it was zipped"
         return f"{text}; its CRC-32 in the zip differs too, so the zip was damaged"
+
+
+class FurtherDefects(DetailedDefect):
+    """How many more there are of a kind of which the first were told."""
+
+
+class Findings:
+    """What is found wrong: of each kind the first ones, and a count of the others, for the sake of memory.
+
+    ``path`` is what the count is told of.
+    """
+
+    def __init__(self, path: str, found: Iterable[Defect] = ()) -> None:
+        self._path = path
+        self._kept: list[Defect] = []
+        self._counts: Counter[type[Defect]] = Counter()
+        self.extend(found)
+
+    def append(self, defect: Defect) -> None:
+        """Take a defect."""
+        kind = type(defect)
+        self._counts[kind] += 1
+        if self._counts[kind] <= MOST_OF_A_KIND:
+            self._kept.append(defect)
+
+    def extend(self, defects: Iterable[Defect]) -> None:
+        """Take several defects."""
+        for defect in defects:
+            self.append(defect)
+
+    def all(self) -> list[Defect]:
+        """Return what was found, in the order in which it was."""
+        more = (
+            FurtherDefects(
+                self._path,
+                f"has {count - MOST_OF_A_KIND} more defects of the kind {kind.__name__}",
+                f"the first {MOST_OF_A_KIND} to tell enough",
+            )
+            for kind, count in self._counts.items()
+            if count > MOST_OF_A_KIND
+        )
+        return [*self._kept, *more]
 
 
 class NoWork(DetailedDefect):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, ItemsView, Iterator, Mapping
+from itertools import pairwise
 
 
 class NameIndex:
@@ -56,6 +59,63 @@ class Files(Mapping[str, int]):
     def items(self) -> ItemsView[str, int]:
         """Return names with sizes; going through them takes no look-up by name."""
         return _Pairs(self)
+
+
+class NameList(Files):
+    """Files as they are listed, folder by folder."""
+
+    def __init__(self) -> None:
+        self._folders: list[str] = []
+        self._starts = array("q")
+        self._names = bytearray()
+        self._ends = array("q")
+        self._sizes = array("q")
+        self._index: NameIndex | None = None
+
+    def add(self, name: str, size: int) -> None:
+        """Take a file; those of a folder should come together."""
+        folder, slash, base = name.rpartition("/")
+        if not self._folders or folder + slash != self._folders[-1]:
+            self._folders.append(folder + slash)
+            self._starts.append(len(self))
+        self._names += os.fsencode(base)
+        self._ends.append(len(self._names))
+        self._sizes.append(size)
+        self._index = None
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __getitem__(self, name: str) -> int:
+        number = self.number(name)
+        if number is None:
+            raise KeyError(name)
+        return self._sizes[number]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.pairs())
+
+    def pairs(self) -> Iterator[tuple[str, int]]:
+        """Yield each name with its size, in the order of the listing."""
+        begin = 0
+        for folder, (start, stop) in zip(self._folders, pairwise([*self._starts, len(self)]), strict=True):
+            for number in range(start, stop):
+                end = self._ends[number]
+                yield folder + os.fsdecode(bytes(self._names[begin:end])), self._sizes[number]
+                begin = end
+
+    def number(self, name: str) -> int | None:
+        """Return the place of a name in the listing, or None if there is no such file."""
+        if self._index is None:
+            self._index = NameIndex(len(self), self._name)
+            for number, (known, _) in enumerate(self.pairs()):
+                self._index.add(os.fsencode(known), number)
+        return self._index.find(os.fsencode(name))
+
+    def _name(self, number: int) -> bytes:
+        folder = self._folders[bisect_right(self._starts, number) - 1]
+        begin = self._ends[number - 1] if number else 0
+        return os.fsencode(folder) + self._names[begin : self._ends[number]]
 
 
 class _Pairs(ItemsView[str, int]):

@@ -12,8 +12,9 @@ from typing import Self
 
 from glacier_sync.bags.defects import NotABag, SpecialFile
 from glacier_sync.bags.errors import unreadable
+from glacier_sync.bags.files import NameList
 from glacier_sync.bags.sources import Bag, Listing
-from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX, manifest_kind
+from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX, Manifest
 from glacier_sync.hashing.files import FileReader
 from glacier_sync.hashing.tasks import Job
 from glacier_sync.works import BAG_SUFFIX
@@ -27,7 +28,7 @@ class Tree:
     can't be listed.
     """
 
-    files: dict[str, int] = field(default_factory=dict)
+    files: NameList = field(default_factory=NameList)
     folders: set[str] = field(default_factory=set)
     special: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, OSError] = field(default_factory=dict)
@@ -47,7 +48,7 @@ def list_tree(folder: Path) -> Tree:
                         tree.folders.add(name)
                         pending.append(f"{name}/")
                     elif entry.is_file(follow_symlinks=False):
-                        tree.files[name] = entry.stat(follow_symlinks=False).st_size
+                        tree.files.add(name, entry.stat(follow_symlinks=False).st_size)
                     else:
                         mode = entry.stat(follow_symlinks=False).st_mode
                         tree.special[name] = "a symbolic link" if stat.S_ISLNK(mode) else "a special file"
@@ -102,17 +103,19 @@ class FolderSource:
 
 def _listing(path: Path, tree: Tree) -> Listing:
     name = path.absolute().name
-    if DECLARATION not in tree.files and "data" not in tree.folders and not any(map(manifest_kind, tree.files)):
+    if DECLARATION not in tree.files and "data" not in tree.folders and not any(map(Manifest.named, tree.files)):
         return Listing((), (NotABag(name, f"is a directory without {DECLARATION} and {PAYLOAD_PREFIX}", "a bag"),))
     defects = tuple(
         SpecialFile(file, f"is {kind}", "files and folders only") for file, kind in sorted(tree.special.items())
     )
+    for file in tree.special:
+        tree.files.add(file, 0)
     return Listing(
         (
             Bag(
                 name.removesuffix(BAG_SUFFIX),
                 "",
-                {**tree.files, **dict.fromkeys(tree.special, 0)},
+                tree.files,
                 frozenset(tree.folders),
                 frozenset(tree.special),
                 defects,

@@ -1,16 +1,15 @@
-"""Judging a bag without reading its payload: declaration, manifests, Oxum, completeness.
+"""Judging a bag without reading its payload: declaration, Oxum, manifests, completeness.
 
 RFC 8493 §3. What is left are checks: the checksum that each file must have.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from glacier_sync.bags.bag_warnings import (
-    BagWarning,
     MissingTagFile,
     OtherEncoding,
     OtherUnicodeForm,
@@ -18,17 +17,22 @@ from glacier_sync.bags.bag_warnings import (
     WeakAlgorithm,
     divided,
 )
+from glacier_sync.bags.checks import Check, Checks, Column
 from glacier_sync.bags.defects import (
+    MOST_OF_A_KIND,
     Defect,
+    Findings,
     InvalidDeclaration,
     InvalidTagFile,
     MissingElement,
     MissingFile,
     UnfetchedFile,
     UnlistedFile,
+    UnsupportedAlgorithm,
     WrongOxum,
 )
-from glacier_sync.bags.matching import Matches, find_works, match
+from glacier_sync.bags.lines import UnreadableLinesError, blocks_of_lines
+from glacier_sync.bags.matching import Found, Oddity, find_works, match
 from glacier_sync.bags.portability import odd_names, similar_names
 from glacier_sync.bags.sources import Bag, DamagedFileError, Source
 from glacier_sync.bags.tagfiles import (
@@ -38,41 +42,34 @@ from glacier_sync.bags.tagfiles import (
     Declaration,
     Listed,
     Manifest,
-    manifest_kind,
+    has_raw_percents,
     parse_declaration,
     parse_fetch,
     parse_manifest,
     parse_oxum,
 )
-from glacier_sync.hashing.digests import WEAK
+from glacier_sync.hashing.digests import SUPPORTED, WEAK
 
-_LARGEST_TAG_FILE = 256 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A checksum that a file must have, and the manifest that says so."""
-
-    algorithm: str
-    checksum: str
-    manifest: str
+_LARGEST_DECLARATION = 4 << 10
+_LARGEST_METADATA = 16 << 20
+_LARGEST_LIST = 1 << 30
 
 
 @dataclass
 class Inspection:
-    """What is known of a bag before its files are hashed; ``checks`` by name in the bag."""
+    """What is known of a bag before its files are hashed; ``checks`` by name in the bag.
+
+    ``files`` and ``bytes`` count the payload.
+    """
 
     bag: Bag
     defects: list[Defect]
+    files: int = 0
+    bytes: int = 0
     works: Mapping[str, str] = field(default_factory=dict)
     algorithms: tuple[str, ...] = ()
-    warnings: list[BagWarning] = field(default_factory=list)
-    checks: dict[str, list[Check]] = field(default_factory=lambda: defaultdict(list))
-
-    @property
-    def payload(self) -> dict[str, int]:
-        """The payload files with their sizes in bytes."""
-        return {name: size for name, size in self.bag.files.items() if name.startswith(PAYLOAD_PREFIX)}
+    warnings: list[Defect] = field(default_factory=list)
+    checks: Mapping[str, Sequence[Check]] = field(default_factory=dict)
 
 
 def inspect(source: Source, bag: Bag, *, warnings_as_errors: Collection[str] = ()) -> Inspection:
@@ -80,170 +77,230 @@ def inspect(source: Source, bag: Bag, *, warnings_as_errors: Collection[str] = (
 
     Warnings of the kinds that are ``warnings_as_errors`` are among the defects.
     """
-    found = _Inspector(source, bag).inspect()
-    errors, found.warnings = divided(found.warnings, warnings_as_errors)
-    found.defects += errors
-    return found
+    return _Inspector(source, bag).inspect(warnings_as_errors)
 
 
 class _Inspector:
     def __init__(self, source: Source, bag: Bag) -> None:
         self._source = source
         self._bag = bag
-        self._found = Inspection(bag, list(bag.defects))
-        self._defects = self._found.defects
-        self._payload = self._found.payload
-        self._tags = bag.files.keys() - self._payload.keys()
+        self._defects = Findings(bag.prefix or bag.name, bag.defects)
+        self._warnings = Findings(bag.prefix or bag.name)
+        self._tags: dict[str, int] = {}
+        self._declaration = Declaration()
+        self._has_fetch = False
+        self._unfetched: set[int] = set()
+        self._columns: list[Column] = []
 
-    def inspect(self) -> Inspection:
-        declaration = self._declaration()
-        if not self._payload and "data" not in self._bag.folders:
-            self._defects.append(MissingElement(self._path(PAYLOAD_PREFIX), "isn't in the bag", "its payload"))
-        self._judge_oxum(declaration)
-        manifests = list(self._manifests(declaration))
-        payload = [manifest for manifest in manifests if not manifest.of_tags]
-        self._judge_payload(declaration, payload, self._unfetched(declaration))
-        self._judge_tags(declaration, [manifest for manifest in manifests if manifest.of_tags])
-        self._found.algorithms = tuple(sorted({manifest.algorithm for manifest in payload}))
-        self._found.works = find_works(self._payload, self._bag.name)
-        self._warn(declaration, manifests)
-        return self._found
+    def inspect(self, warnings_as_errors: Collection[str]) -> Inspection:
+        found = Inspection(self._bag, [])
+        for name, size in self._bag.files.items():
+            if name.startswith(PAYLOAD_PREFIX):
+                found.files += 1
+                found.bytes += size
+            else:
+                self._tags[name] = size
+        self._judge_structure(found)
+        self._judge_oxum(found)
+        self._find_unfetched()
+        self._match_manifests()
+        self._tell_unfetched()
+        self._judge_completeness()
+        found.algorithms = tuple(sorted({column.manifest.algorithm for column in self._of_payload()}))
+        found.works = find_works((name for name in self._bag.files if name.startswith(PAYLOAD_PREFIX)), self._bag.name)
+        found.checks = Checks(self._bag.files, self._columns)
+        self._warn(found)
+        errors, found.warnings = divided(self._warnings.all(), warnings_as_errors)
+        found.defects = [*self._defects.all(), *errors]
+        return found
 
-    def _warn(self, declaration: Declaration, manifests: Sequence[Manifest]) -> None:
-        warnings = self._found.warnings
-        if self._found.algorithms and WEAK.issuperset(self._found.algorithms):
-            weak = " and ".join(self._found.algorithms)
-            for manifest in manifests:
-                if not manifest.of_tags:
-                    found = f"is the bag's proof, by {weak} alone, which can be forged"
-                    warnings.append(WeakAlgorithm(self._path(manifest.file), found, "sha256 or sha512 too"))
-        of_tags = [manifest for manifest in manifests if manifest.of_tags]
-        for name, is_there, what in (
-            (declaration.info_file, declaration.info_file in self._tags, "what says whose bag it is, and its Oxum"),
-            ("tagmanifest-sha512.txt", bool(of_tags), "a tag manifest, which proves the tag files"),
-        ):
-            if not is_there:
-                warnings.append(MissingTagFile(self._path(name), "isn't in the bag", what))
-        if of_tags:
-            listed = self._found.checks.keys()
-            unlisted = (name for name in self._tags if name not in listed and not name.startswith("tagmanifest-"))
-            for name in sorted(unlisted):
-                found = "isn't listed in any tag manifest, so nothing proves it"
-                warnings.append(UnlistedTagFile(self._path(name), found, "every tag file in one"))
-        warnings += odd_names(self._bag.files, self._bag.prefix)
-        warnings += similar_names(self._bag.files, self._bag.prefix)
-
-    def _declaration(self) -> Declaration:
-        if DECLARATION not in self._bag.files:
+    def _judge_structure(self, found: Inspection) -> None:
+        if DECLARATION not in self._tags:
             self._defects.append(InvalidDeclaration(self._path(DECLARATION), "isn't in the bag", "its declaration"))
-            return Declaration()
-        data = self._read(DECLARATION)
-        if data is None:
-            return Declaration()
-        return parse_declaration(self._path(DECLARATION), data, self._defects)
-
-    def _judge_oxum(self, declaration: Declaration) -> None:
-        name = declaration.info_file
-        data = self._read(name) if name in self._tags else None
-        if data is None:
-            return
-        size, files = sum(self._payload.values()), len(self._payload)
-        for expected in parse_oxum(self._path(name), data, declaration, self._defects):
-            if expected != (size, files):
-                said = f"{expected[0]}.{expected[1]}"
-                self._defects.append(WrongOxum(self._path(name), said, f"{size}.{files}"))
-
-    def _manifests(self, declaration: Declaration) -> Iterator[Manifest]:
-        names = sorted(name for name in self._tags if manifest_kind(name))
-        if all(name.startswith("tag") for name in names):
+        elif self._is_readable(DECLARATION, _LARGEST_DECLARATION):
+            with self._damage_told():
+                data = b"".join(map(bytes, self._source.chunks(self._path(DECLARATION), checked=False)))
+                self._declaration = parse_declaration(self._path(DECLARATION), data, self._defects)
+        if not found.files and "data" not in self._bag.folders:
+            self._defects.append(MissingElement(self._path(PAYLOAD_PREFIX), "isn't in the bag", "its payload"))
+        if not any(manifest and not manifest.of_tags for manifest in map(Manifest.named, self._tags)):
             wanted = self._path("manifest-sha512.txt")
             self._defects.append(MissingElement(wanted, "isn't in the bag", "a payload manifest"))
-        for name in names:
-            data = self._read(name)
-            manifest = None
-            if data is not None:
-                manifest = parse_manifest(self._path(name), name, data, declaration, self._defects)
-            if manifest is not None:
-                yield manifest
 
-    def _unfetched(self, declaration: Declaration) -> dict[str, str]:
-        """Return the URLs of files that fetch.txt lists and the bag hasn't, by each name they can have."""
-        data = self._read(FETCH) if FETCH in self._tags else None
-        if data is None:
-            return {}
-        entries = parse_fetch(self._path(FETCH), data, declaration, self._defects)
-        absent = [entry for entry in entries if self._payload.keys().isdisjoint(entry.names)]
-        self._defects += [UnfetchedFile(self._path(entry.names[0]), entry.url) for entry in absent]
-        return {name: entry.url for entry in absent for name in entry.names}
+    def _judge_oxum(self, found: Inspection) -> None:
+        name = self._declaration.info_file
+        if name not in self._tags or not self._is_readable(name, _LARGEST_METADATA):
+            return
+        with self._damage_told():
+            for size, files in parse_oxum(self._lines(name), self._declaration, self._teller(name)):
+                if (size, files) != (found.bytes, found.files):
+                    has = f"{found.bytes}.{found.files}"
+                    self._defects.append(WrongOxum(self._path(name), f"{size}.{files}", has))
 
-    def _judge_payload(
-        self, declaration: Declaration, manifests: Sequence[Manifest], unfetched: Mapping[str, str]
-    ) -> None:
-        listed: set[str] = set()
-        for manifest in manifests:
-            matches = self._match(declaration, manifest, self._payload)
-            self._defects += [
-                MissingFile(self._path(line.names[0]), manifest.file, manifest.algorithm, line.checksum)
-                for line in matches.missing
-                if line.names[0] not in unfetched
-            ]
-            listed |= matches.by_file.keys()
-            if declaration.version >= (1, 0):
-                self._unlisted(matches.by_file, manifest.file)
-        if manifests and declaration.version < (1, 0):
-            self._unlisted(listed, "any payload manifest")
+    def _find_unfetched(self) -> None:
+        """Note the names of files that fetch.txt leaves to be fetched; as numbers, for the sake of memory."""
+        self._has_fetch = FETCH in self._tags and self._is_readable(FETCH, _LARGEST_LIST)
+        if self._has_fetch:
+            with self._damage_told():
+                for entry in parse_fetch(self._lines(FETCH, mute=True), self._declaration, _ignore):
+                    if not any(name in self._bag.files for name in entry.names):
+                        self._unfetched.update(map(hash, entry.names))
 
-    def _judge_tags(self, declaration: Declaration, manifests: Sequence[Manifest]) -> None:
-        required = [name for name in sorted(self._tags) if manifest_kind(name) and not name.startswith("tag")]
-        for manifest in manifests:
-            matches = self._match(declaration, manifest, self._tags)
-            self._defects += [
-                MissingFile(self._path(line.names[0]), manifest.file, manifest.algorithm, line.checksum)
-                for line in matches.missing
-            ]
-            if declaration.version >= (1, 0):
-                self._defects += [
-                    UnlistedFile(self._path(name), manifest.file) for name in required if name not in matches.by_file
-                ]
+    def _tell_unfetched(self) -> None:
+        if not self._has_fetch:
+            return
+        tell = self._teller(FETCH)
+        with self._damage_told():
+            for entry in parse_fetch(self._lines(FETCH), self._declaration, tell):
+                size = next((self._bag.files[name] for name in entry.names if name in self._bag.files), None)
+                if size is None:
+                    self._defects.append(UnfetchedFile(self._path(entry.names[0]), entry.url))
+                elif entry.length not in {None, size}:
+                    tell(f"says that {entry.names[0]} has {entry.length} bytes", f"the {size} it has", entry.line)
 
-    def _match(self, declaration: Declaration, manifest: Manifest, files: Mapping[str, int] | set[str]) -> Matches:
-        matches = match(manifest.entries, files)
-        for again, first in matches.repeated:
-            if declaration.version >= (1, 0) or again.checksum != first.checksum:
-                found = f"lists {again.names[0]} again, after line {first.line}"
-                self._defects.append(InvalidTagFile(self._path(manifest.file), found, "each file once", again.line))
-        if manifest.supported:
-            for name, line in matches.by_file.items():
-                self._found.checks[name].append(Check(manifest.algorithm, line.checksum, manifest.file))
-        for name, line in matches.by_file.items():
-            if name != line.names[0]:
-                self._found.warnings.append(_otherwise(self._path(name), name, line, manifest.file))
-        return matches
+    def _match_manifests(self) -> None:
+        for name in sorted(self._tags):
+            manifest = Manifest.named(name)
+            if manifest is None:
+                continue
+            if not manifest.supported:
+                known = ", ".join(SUPPORTED)
+                self._defects.append(UnsupportedAlgorithm(self._path(name), manifest.algorithm, known))
+            column = Column(manifest)
+            if self._is_readable(name, _LARGEST_LIST):
+                with self._damage_told():
+                    self._match(manifest, column)
+                    self._columns.append(column)
 
-    def _unlisted(self, listed: Mapping[str, object] | set[str], manifest: str) -> None:
-        self._defects += [UnlistedFile(self._path(name), manifest) for name in self._payload if name not in listed]
+    def _match(self, manifest: Manifest, column: Column) -> None:
+        name, declaration = manifest.file, self._declaration
+        raw = declaration.version >= (1, 0) and has_raw_percents(self._lines(name, mute=True))
+        tells = iter([self._teller(name)])
 
-    def _read(self, name: str) -> bytes | None:
-        """Return a tag file's bytes; None, and a defect, if they can't be had."""
+        def read() -> Iterator[Listed]:
+            # What is wrong with a line is told when it is read first.
+            tell = next(tells, _ignore)
+            blocks = self._lines(name, mute=tell is _ignore)
+            return parse_manifest(manifest, blocks, declaration, tell, raw_percent=raw)
+
+        for found in match(read, self._bag.files, column):
+            self._tell_found(manifest, found)
+
+    def _tell_found(self, manifest: Manifest, found: Found) -> None:
+        line, path = found.line, self._path(found.name)
+        listed = f"is listed in {manifest.file} as {line.names[0]!a}"
+        match found.oddity:
+            case Oddity.MISSING:
+                if hash(line.names[0]) not in self._unfetched:
+                    self._defects.append(MissingFile(path, manifest.file, manifest.algorithm, line.checksum.lower()))
+            case Oddity.OTHER_FORM:
+                what = f"{listed}, another Unicode form of its name"
+                self._warnings.append(OtherUnicodeForm(path, what, "its name byte for byte"))
+            case Oddity.OTHER_ENCODING:
+                what = f"{listed} by its version's rules"
+                self._warnings.append(OtherEncoding(path, what, "its name, encoded as the version of BagIt does"))
+            case Oddity.AGAIN if self._declaration.version < (1, 0):
+                pass
+            case _:
+                what = f"lists {found.name} again"
+                self._defects.append(InvalidTagFile(self._path(manifest.file), what, "each file once", line.line))
+
+    def _judge_completeness(self) -> None:
+        """Tell what manifests don't list, and should: from version 1.0 on each of them (RFC 8493 §3)."""
+        of_payload = self._of_payload()
+        each = self._declaration.version >= (1, 0)
+        if not of_payload:
+            return
+        for number, name in enumerate(self._bag.files):
+            if not name.startswith(PAYLOAD_PREFIX):
+                continue
+            lacking = [column for column in of_payload if number not in column]
+            if lacking and each:
+                for column in lacking:
+                    self._defects.append(UnlistedFile(self._path(name), column.manifest.file))
+            elif len(lacking) == len(of_payload):
+                self._defects.append(UnlistedFile(self._path(name), "any payload manifest"))
+        if each:
+            self._judge_tag_manifests()
+
+    def _judge_tag_manifests(self) -> None:
+        """Tell which payload manifests a tag manifest should list (RFC 8493 §2.2.1)."""
+        for column in self._of_tags():
+            for name in sorted(self._tags):
+                manifest = Manifest.named(name)
+                if manifest and not manifest.of_tags and self._bag.files.number(name) not in column:
+                    self._defects.append(UnlistedFile(self._path(name), column.manifest.file))
+
+    def _warn(self, found: Inspection) -> None:
+        if found.algorithms and WEAK.issuperset(found.algorithms):
+            what = f"is the bag's proof, by {' and '.join(found.algorithms)} alone, which can be forged"
+            for column in self._of_payload():
+                path = self._path(column.manifest.file)
+                self._warnings.append(WeakAlgorithm(path, what, "sha256 or sha512 too"))
+        info = self._declaration.info_file
+        if info not in self._tags:
+            wanted = "what says whose bag it is, and its Oxum"
+            self._warnings.append(MissingTagFile(self._path(info), "isn't in the bag", wanted))
+        of_tags = self._of_tags()
+        if not of_tags:
+            path, wanted = self._path("tagmanifest-sha512.txt"), "a tag manifest, which proves the tag files"
+            self._warnings.append(MissingTagFile(path, "isn't in the bag", wanted))
+        for name in sorted(self._tags) if of_tags else ():
+            manifest = Manifest.named(name)
+            number = self._bag.files.number(name)
+            if not (manifest and manifest.of_tags) and not any(number in column for column in of_tags):
+                what = "isn't listed in any tag manifest, so nothing proves it"
+                self._warnings.append(UnlistedTagFile(self._path(name), what, "every tag file in one"))
+        self._warnings.extend(odd_names(self._bag.files, self._bag.prefix))
+        self._warnings.extend(similar_names(self._bag.files, self._bag.prefix))
+
+    def _of_payload(self) -> list[Column]:
+        return [column for column in self._columns if not column.manifest.of_tags]
+
+    def _of_tags(self) -> list[Column]:
+        return [column for column in self._columns if column.manifest.of_tags]
+
+    def _is_readable(self, name: str, largest: int) -> bool:
+        """Tell whether a tag file may be read; one that is too large is a defect."""
         if name in self._bag.refused:
-            return None
-        if self._bag.files[name] > _LARGEST_TAG_FILE:
-            found, expected = f"has {self._bag.files[name]} bytes", f"a list, {_LARGEST_TAG_FILE} at most"
-            self._defects.append(InvalidTagFile(self._path(name), found, expected))
-            return None
+            return False
+        if self._tags[name] > largest:
+            what = f"has {self._tags[name]} bytes"
+            self._defects.append(InvalidTagFile(self._path(name), what, f"a tag file of {largest} at most"))
+            return False
+        return True
+
+    def _lines(self, name: str, *, mute: bool = False) -> Iterator[list[str]]:
+        chunks = self._source.chunks(self._path(name), checked=False)
+        return blocks_of_lines(chunks, self._declaration.encoding, _ignore if mute else self._teller(name))
+
+    def _teller(self, name: str) -> Callable[[str, str, int], None]:
+        """Return what takes the defects of a tag file, and ends its reading when there are too many."""
+        count = 0
+
+        def tell(found: str, expected: str, line: int) -> None:
+            nonlocal count
+            count += 1
+            self._defects.append(InvalidTagFile(self._path(name), found, expected, line))
+            if count >= MOST_OF_A_KIND:
+                raise UnreadableLinesError
+
+        return tell
+
+    @contextmanager
+    def _damage_told(self) -> Iterator[None]:
+        """Read a tag file as far as it can be read."""
         try:
-            return b"".join(map(bytes, self._source.chunks(self._path(name), checked=False)))
+            yield
         except DamagedFileError as error:
             self._defects.append(error.defect)
-            return None
+        except UnreadableLinesError:
+            # The reason was told already.
+            return
 
     def _path(self, name: str) -> str:
         return f"{self._bag.prefix}{name}"
 
 
-def _otherwise(path: str, name: str, line: Listed, manifest: str) -> BagWarning:
-    """Return the warning about a file that a manifest lists by another name than its own."""
-    listed = f"is listed in {manifest} as {line.names[0]!a}"
-    if name in line.names:
-        return OtherEncoding(path, f"{listed} by its version's rules", "its name, encoded as the version of BagIt does")
-    return OtherUnicodeForm(path, f"{listed}, another Unicode form of its name", "its name byte for byte")
+def _ignore(found: str, expected: str, line: int) -> None:
+    """Pass over what was told before."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glacier_sync.bags.bag_warnings import BagWarning
 from glacier_sync.bags.defects import Defect, NoWork, SameName, StrayFile, UnsafeName
 from glacier_sync.bags.inspection import Inspection
 from glacier_sync.bags.tagfiles import PAYLOAD_PREFIX
@@ -24,7 +23,7 @@ class PlannedWork:
     bag_dir: str
     files: int
     bytes: int
-    warnings: tuple[BagWarning, ...]
+    warnings: tuple[Defect, ...]
 
 
 @dataclass

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from itertools import pairwise
 
 from glacier_sync.bags.bag_warnings import BagWarning, SimilarNames, SystemFile, UnportableName
 from glacier_sync.bags.names import shown
@@ -23,6 +21,7 @@ _SYSTEM_NAMES = frozenset({
 _DEVICES = frozenset({"con", "prn", "aux", "nul", "conin$", "conout$"}) | {
     f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"
 }
+_BYTES_OF_NAME = 4
 _SUSPECT = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"\\|?*\ud800-\udfff]')
 
 
@@ -49,16 +48,21 @@ def odd_names(names: Iterable[str], prefix: str) -> Iterator[BagWarning]:
 def similar_names(names: Collection[str], prefix: str) -> Iterator[BagWarning]:
     """Warn of files whose names differ by case or Unicode form only: some file systems keep but one of them.
 
-    Names are held as numbers until two are found to be similar, for the sake of memory.
+    No name is held until another is found that may be similar, for the sake of memory.
     """
-    keys = array("q", sorted(map(hash, map(_folded, names))))
-    doubled = {key for key, following in pairwise(keys) if key == following}
-    if not doubled:
-        return
-    groups: dict[str, list[str]] = defaultdict(list)
+    mask = (8 << (len(names) * _BYTES_OF_NAME).bit_length()) - 1
+    seen = bytearray((mask + 1) >> 3)
+    suspect: set[int] = set()
     for name in names:
+        key = hash(_folded(name)) & mask
+        bit = 1 << (key & 7)
+        if seen[key >> 3] & bit:
+            suspect.add(key)
+        seen[key >> 3] |= bit
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names if suspect else ():
         folded = _folded(name)
-        if hash(folded) in doubled:
+        if hash(folded) & mask in suspect:
             groups[folded].append(name)
     for first, *others in map(sorted, groups.values()):
         for other in others:

@@ -10,9 +10,10 @@ from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 
+from glacier_sync.bags.checks import Check
 from glacier_sync.bags.defects import ChecksumMismatch, DamagedZip, Defect, SameName
 from glacier_sync.bags.errors import unreadable, unwritable
-from glacier_sync.bags.inspection import Check, Inspection
+from glacier_sync.bags.inspection import Inspection
 from glacier_sync.bags.sources import Source
 from glacier_sync.hashing.batches import LARGE, Load
 from glacier_sync.hashing.crew import hash_files

@@ -6,13 +6,14 @@ never twice for one purpose.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 from glacier_sync.bags.defects import Defect
+from glacier_sync.bags.files import Files
 from glacier_sync.hashing.entries import Entry
 from glacier_sync.hashing.tasks import Job
 
@@ -36,7 +37,7 @@ class Bag:
 
     name: str
     prefix: str
-    files: Mapping[str, int]
+    files: Files
     folders: frozenset[str] = frozenset()
     refused: Container[str] = frozenset()
     defects: tuple[Defect, ...] = ()

@@ -1,25 +1,28 @@
 """Reading tag files: bagit.txt, bag-info.txt, fetch.txt and manifests (RFC 8493 §2).
 
-Pure functions from bytes to facts. What is wrong is appended to the caller's
-list of defects, and a file that breaks a rule is read on as far as it makes
-sense, so that all its defects are found at once.
+Pure functions from lines to facts. What is wrong is told to the caller, and a file
+that breaks a rule is read on as far as it makes sense, so that all its defects are
+found at once.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from glacier_sync.bags.defects import Defect, InvalidDeclaration, InvalidTagFile, UnsupportedAlgorithm
+from glacier_sync.bags.defects import Findings, InvalidDeclaration
+from glacier_sync.bags.lines import Tell, UnreadableLinesError, is_known_encoding
 from glacier_sync.bags.names import has_raw_percent, readings, shown, unsafe
-from glacier_sync.hashing.digests import HEX_DIGITS, SUPPORTED, normalised
+from glacier_sync.hashing.digests import HEX_DIGITS, normalised
 
 DECLARATION = "bagit.txt"
 FETCH = "fetch.txt"
 PAYLOAD_PREFIX = "data/"
 
-_SUPPORTED_VERSIONS = frozenset({(0, 93), (0, 94), (0, 95), (0, 96), (0, 97), (1, 0)})
+_VERSIONS = ("0.93", "0.94", "0.95", "0.96", "0.97", "1.0")
 _MANIFEST_NAME = re.compile(r"(tag)?manifest-([^/]+)\.txt")
 _DECLARATION_LINES = (
     (re.compile(r"BagIt-Version: ([0-9]{1,4}\.[0-9]{1,4})"), "BagIt-Version: M.N"),
@@ -27,7 +30,8 @@ _DECLARATION_LINES = (
 )
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _MANIFEST_LINE = re.compile(r"([0-9A-Fa-f]+)[ \t]+\*?(.+)", re.DOTALL)
-_FETCH_LINE = re.compile(r"(\S+)[ \t]+(?:[0-9]+|-)[ \t]+(.+)", re.DOTALL)
+_FETCH_LINE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:\S+)[ \t]+([0-9]{1,20}|-)[ \t]+(.+)", re.DOTALL)
+_LONGEST_VALUE = 1 << 20
 _QUOTED_LENGTH = 200
 _Problem = tuple[str, str]
 _OXUM = re.compile(r"([0-9]{1,20})\.([0-9]{1,20})")
@@ -46,8 +50,7 @@ class Declaration:
         return "bag-info.txt" if self.version >= (0, 96) else "package-info.txt"
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """A line of a manifest: the names it can stand for, the likeliest first, and its checksum."""
 
     names: tuple[str, ...]
@@ -57,12 +60,17 @@ class Listed:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A payload or tag manifest; its algorithm may be one that isn't supported."""
+    """A payload or tag manifest, by its name in the bag; its algorithm may be one that isn't supported."""
 
     file: str
     algorithm: str
     of_tags: bool
-    entries: tuple[Listed, ...]
+
+    @classmethod
+    def named(cls, name: str) -> Manifest | None:
+        """Return the manifest that a file of this name is, or None."""
+        match = _MANIFEST_NAME.fullmatch(name)
+        return cls(name, normalised(match.group(2)), match.group(1) is not None) if match else None
 
     @property
     def supported(self) -> bool:
@@ -70,26 +78,23 @@ class Manifest:
         return self.algorithm in HEX_DIGITS
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """A line of fetch.txt: where a file is, and the names it can stand for."""
+class Fetched(NamedTuple):
+    """A line of fetch.txt: where a file is, its length in bytes if it is told, and the names it can stand for."""
 
     url: str
+    length: int | None
     names: tuple[str, ...]
+    line: int
 
 
-def manifest_kind(name: str) -> tuple[bool, str] | None:
-    """Return whether a file is a tag manifest, and its algorithm; None if it is no manifest."""
-    match = _MANIFEST_NAME.fullmatch(name)
-    return (match.group(1) is not None, normalised(match.group(2))) if match else None
-
-
-def parse_declaration(path: str, data: bytes, defects: list[Defect]) -> Declaration:
+def parse_declaration(path: str, data: bytes, defects: Findings) -> Declaration:
     """Read bagit.txt: exactly two lines, in UTF-8 without a byte-order mark (RFC 8493 §2.1.1)."""
     if data.startswith(codecs.BOM_UTF8):
         defects.append(InvalidDeclaration(path, "begins with a byte-order mark", "none"))
         data = data.removeprefix(codecs.BOM_UTF8)
-    lines = _lines(data.decode("utf-8", "surrogateescape"))
+    lines = _LINE_BREAK.split(data.decode("utf-8", "surrogateescape"))
+    if not lines[-1]:
+        lines.pop()
     if len(lines) != len(_DECLARATION_LINES):
         defects.append(InvalidDeclaration(path, f"has {len(lines)} lines", "exactly 2"))
     values = []
@@ -101,114 +106,125 @@ def parse_declaration(path: str, data: bytes, defects: list[Defect]) -> Declarat
     return Declaration(_version(path, values[0], defects), _encoding(path, values[1], defects))
 
 
-def _version(path: str, text: str | None, defects: list[Defect]) -> tuple[int, int]:
+def _version(path: str, text: str | None, defects: Findings) -> tuple[int, int]:
     if text is None:
         return Declaration.version
+    if text not in _VERSIONS:
+        defects.append(InvalidDeclaration(path, f"declares BagIt version {text}", f"one of {', '.join(_VERSIONS)}"))
     major, _, minor = text.partition(".")
-    version = (int(major), int(minor))
-    if version not in _SUPPORTED_VERSIONS:
-        known = ", ".join(f"{a}.{b}" for a, b in sorted(_SUPPORTED_VERSIONS))
-        defects.append(InvalidDeclaration(path, f"declares BagIt version {text}", f"one of {known}"))
-    return version
+    return int(major), int(minor)
 
 
-def _encoding(path: str, name: str | None, defects: list[Defect]) -> str:
+def _encoding(path: str, name: str | None, defects: Findings) -> str:
     if name is None:
         return Declaration.encoding
-    try:
-        # Codecs that aren't of text are refused only when there is something to decode.
-        bytes(4).decode(name, "replace")
-    except (LookupError, ValueError):
+    if not is_known_encoding(name):
         defects.append(InvalidDeclaration(path, f"declares the encoding {_quoted(name)}, which isn't known", "UTF-8"))
         return Declaration.encoding
     return name
 
 
+def has_raw_percents(blocks: Iterable[Sequence[str]]) -> bool:
+    """Tell whether a manifest's lines have percent signs that RFC 8493 §2.1.3 would have encoded."""
+    try:
+        return any(has_raw_percent(line) for block in blocks for line in block if "%" in line)
+    except UnreadableLinesError:
+        # Whoever reads the lines for good meets it again.
+        return False
+
+
 def parse_manifest(
-    path: str, file: str, data: bytes, declaration: Declaration, defects: list[Defect]
-) -> Manifest | None:
-    """Read a payload or tag manifest (RFC 8493 §2.1.3, §2.2.1); None if its text can't be decoded.
+    manifest: Manifest, blocks: Iterable[Sequence[str]], declaration: Declaration, tell: Tell, *, raw_percent: bool
+) -> Iterator[Listed]:
+    """Yield the lines of a payload or tag manifest that make sense (RFC 8493 §2.1.3, §2.2.1).
 
-    ``file`` is its name in the bag. The mark of md5sum's binary mode (§6.1.3)
-    and blank lines are passed over.
+    The mark of md5sum's binary mode (§6.1.3) and blank lines are passed over.
     """
-    of_tags, algorithm = manifest_kind(file) or (False, "")
-    digits = HEX_DIGITS.get(algorithm)
-    if digits is None:
-        defects.append(UnsupportedAlgorithm(path, algorithm, ", ".join(SUPPORTED)))
-    text = _decode(path, data, declaration, defects)
-    if text is None:
-        return None
-    matches = [(number, line, _MANIFEST_LINE.fullmatch(line)) for number, line in enumerate(_lines(text), 1) if line]
-    raw_percent = any(match and has_raw_percent(match.group(2)) for _, _, match in matches)
-    entries = []
-    for number, line, match in matches:
+    digits = HEX_DIGITS.get(manifest.algorithm)
+    for number, line in _numbered(blocks):
+        match = _MANIFEST_LINE.fullmatch(line)
         if match is None:
-            problem: _Problem | None = f"is {_quoted(line)}", "a checksum and a name"
+            tell(f"is {_quoted(line)}", "a checksum and a name", number)
+            continue
+        checksum, listed = match.groups()
+        names = readings(listed, version=declaration.version, raw_percent=raw_percent)
+        problem = _listing_problem(names[0], declaration, of_tags=manifest.of_tags)
+        if digits is not None and len(checksum) != digits:
+            found = f"has a checksum of {len(checksum)} hexadecimal digits"
+            problem = found, f"the {digits} of {manifest.algorithm}"
+        if problem is None:
+            yield Listed(names, checksum, number)
         else:
-            names = readings(match.group(2), version=declaration.version, raw_percent=raw_percent)
-            problem = _listing_problem(names[0], declaration, of_tags=of_tags)
-            if digits is not None and len(match.group(1)) != digits:
-                found = len(match.group(1))
-                problem = f"has a checksum of {found} hexadecimal digits", f"the {digits} of {algorithm}"
-            if problem is None:
-                entries.append(Listed(names, match.group(1).lower(), number))
-        if problem is not None:
-            defects.append(InvalidTagFile(path, *problem, number))
-    return Manifest(file, algorithm, of_tags, tuple(entries))
+            tell(*problem, number)
 
 
-def parse_oxum(path: str, data: bytes, declaration: Declaration, defects: list[Defect]) -> list[tuple[int, int]]:
+def parse_oxum(blocks: Iterable[Sequence[str]], declaration: Declaration, tell: Tell) -> list[tuple[int, int]]:
     """Return every ``Payload-Oxum`` of bag-info.txt as bytes and files (RFC 8493 §2.2.2)."""
     sums = []
-    for number, label, value in _elements(path, _decode(path, data, declaration, defects) or "", defects):
+    for number, label, value in _elements(blocks, declaration, tell):
         if label.lower() != "payload-oxum":
             continue
         match = _OXUM.fullmatch(value)
         if match:
             sums.append((int(match.group(1)), int(match.group(2))))
         else:
-            found = f"has the Payload-Oxum {_quoted(value)}"
-            defects.append(InvalidTagFile(path, found, "bytes.files, two numbers", number))
+            tell(f"has the Payload-Oxum {_quoted(value)}", "bytes.files, two numbers", number)
     if len(sums) > 1 and declaration.version >= (1, 0):
-        defects.append(InvalidTagFile(path, f"has {len(sums)} Payload-Oxum", "one at most"))
+        tell(f"has {len(sums)} Payload-Oxum", "one at most", 0)
     return sums
 
 
-def _elements(path: str, text: str, defects: list[Defect]) -> list[tuple[int, str, str]]:
-    """Return the line number, label and value of each element, continued lines joined."""
-    elements: list[tuple[int, str, str]] = []
-    for number, line in enumerate(_lines(text), 1):
-        label, colon, value = line.partition(":")
+def _elements(blocks: Iterable[Sequence[str]], declaration: Declaration, tell: Tell) -> Iterator[tuple[int, str, str]]:
+    """Yield the line number, label and value of each element, continued lines joined."""
+    start, label, value = 0, "", ""
+    for number, line in _numbered(blocks):
+        if line[0] in " \t" and start:
+            value = f"{value} {line.strip()}"[:_LONGEST_VALUE]
+            continue
+        if start:
+            yield start, label, value.strip()
+            start = 0
         if not line.strip():
             continue
-        if line[0] in " \t" and elements:
-            start, earlier, begun = elements[-1]
-            elements[-1] = (start, earlier, f"{begun} {line.strip()}")
-        elif colon and label.strip():
-            elements.append((number, label.strip(), value.strip()))
-        else:
-            defects.append(InvalidTagFile(path, f"is {_quoted(line)}", "a label, a colon and a value", number))
-    return elements
-
-
-def parse_fetch(path: str, data: bytes, declaration: Declaration, defects: list[Defect]) -> list[Fetched]:
-    """Read fetch.txt (RFC 8493 §2.2.3)."""
-    entries = []
-    for number, line in enumerate(_lines(_decode(path, data, declaration, defects) or ""), 1):
-        if not line:
+        label, colon, value = line.partition(":")
+        if not colon or not label.strip():
+            tell(f"is {_quoted(line)}", "a label, a colon and a value", number)
             continue
+        start = number
+        # Before version 1.0, blanks around the colon were no part of label and value.
+        if declaration.version >= (1, 0) and label != label.strip():
+            tell(f"has the label {_quoted(label)}", "one without blanks around it", number)
+        if declaration.version >= (1, 0) and value[:1] not in {" ", "\t"}:
+            tell(f"is {_quoted(line)}", "a blank after the colon", number)
+        label = label.strip()
+    if start:
+        yield start, label, value.strip()
+
+
+def parse_fetch(blocks: Iterable[Sequence[str]], declaration: Declaration, tell: Tell) -> Iterator[Fetched]:
+    """Yield the lines of fetch.txt that make sense (RFC 8493 §2.2.3)."""
+    for number, line in _numbered(blocks):
         match = _FETCH_LINE.fullmatch(line)
         if match is None:
-            defects.append(InvalidTagFile(path, f"is {_quoted(line)}", "URL, length and name", number))
+            tell(f"is {_quoted(line)}", "URL, length and name", number)
             continue
-        names = readings(match.group(2), version=declaration.version, raw_percent=has_raw_percent(match.group(2)))
+        url, length, listed = match.groups()
+        names = readings(listed, version=declaration.version, raw_percent=has_raw_percent(listed))
         problem = _listing_problem(names[0], declaration, of_tags=False)
         if problem is None:
-            entries.append(Fetched(match.group(1), names))
+            yield Fetched(url, None if length == "-" else int(length), names, number)
         else:
-            defects.append(InvalidTagFile(path, *problem, number))
-    return entries
+            tell(*problem, number)
+
+
+def _numbered(blocks: Iterable[Sequence[str]]) -> Iterator[tuple[int, str]]:
+    """Yield the lines that aren't blank, with their numbers."""
+    number = 0
+    for block in blocks:
+        for line in block:
+            number += 1
+            if line:
+                yield number, line
 
 
 def _listing_problem(name: str, declaration: Declaration, *, of_tags: bool) -> _Problem | None:
@@ -220,34 +236,12 @@ def _listing_problem(name: str, declaration: Declaration, *, of_tags: bool) -> _
     payload = name.startswith(PAYLOAD_PREFIX)
     if of_tags and payload:
         return f"lists {_quoted(name)}, a payload file", "tag files"
-    if of_tags and declaration.version >= (1, 0) and (manifest_kind(name) or (False,))[0]:
+    manifest = Manifest.named(name) if of_tags and declaration.version >= (1, 0) else None
+    if manifest and manifest.of_tags:
         return f"lists {_quoted(name)}, a tag manifest", "other tag files"
     if not of_tags and not payload:
         return f"lists {_quoted(name)}, which isn't in {PAYLOAD_PREFIX}", "payload files"
     return None
-
-
-def _decode(path: str, data: bytes, declaration: Declaration, defects: list[Defect]) -> str | None:
-    """Return a tag file's text, or None if it isn't in the declared encoding.
-
-    In UTF-8, bytes that aren't valid are kept as names on disk keep them.
-    """
-    if codecs.lookup(declaration.encoding).name == "utf-8":
-        if data.startswith(codecs.BOM_UTF8):
-            defects.append(InvalidTagFile(path, "begins with a byte-order mark", "none in UTF-8"))
-            data = data.removeprefix(codecs.BOM_UTF8)
-        return data.decode("utf-8", "surrogateescape")
-    try:
-        return data.decode(declaration.encoding).removeprefix("\ufeff")
-    except ValueError as error:
-        found = f"isn't in the declared encoding {declaration.encoding} ({error})"
-        defects.append(InvalidTagFile(path, found, "the whole file in it"))
-        return None
-
-
-def _lines(text: str) -> list[str]:
-    lines = _LINE_BREAK.split(text)
-    return lines if lines[-1] else lines[:-1]
 
 
 def _quoted(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from glacier_sync.bags.bag_warnings import BagWarning, require_kinds
+from glacier_sync.bags.bag_warnings import require_kinds
 from glacier_sync.bags.defects import Defect, InvalidBagError
 from glacier_sync.bags.disk import make_folders, require_space
 from glacier_sync.bags.errors import PathError, mode_of
@@ -33,7 +33,7 @@ class UnbaggedWork:
     bag_dir: Path
     files: int
     bytes: int
-    warnings: tuple[BagWarning, ...] = ()
+    warnings: tuple[Defect, ...] = ()
 
 
 def unbag(

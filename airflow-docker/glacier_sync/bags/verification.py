@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from glacier_sync.bags.bag_warnings import BagWarning, require_kinds
+from glacier_sync.bags.bag_warnings import require_kinds
 from glacier_sync.bags.defects import Defect
 from glacier_sync.bags.errors import PathError, mode_of
 from glacier_sync.bags.folders import FolderSource
@@ -34,7 +34,7 @@ class BagReport:
     bytes: int
     algorithms: tuple[str, ...]
     defects: tuple[Defect, ...]
-    warnings: tuple[BagWarning, ...] = ()
+    warnings: tuple[Defect, ...] = ()
 
 
 def verify(
@@ -75,11 +75,13 @@ def reports(
         name = source.path.absolute().name
         found.append(BagReport(name, source.path, (), 0, 0, (), source.listing.defects))
     for inspection in inspections:
-        payload = inspection.payload
         defects = dict.fromkeys([*inspection.defects, *hashed[inspection.bag.prefix]])
         works = tuple(inspection.works)
-        size = sum(payload.values())
         name = inspection.bag.name
         algorithms, warnings = inspection.algorithms, tuple(inspection.warnings)
-        found.append(BagReport(name, source.path, works, len(payload), size, algorithms, tuple(defects), warnings))
+        found.append(
+            BagReport(
+                name, source.path, works, inspection.files, inspection.bytes, algorithms, tuple(defects), warnings
+            )
+        )
     return tuple(found)

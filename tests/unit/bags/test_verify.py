@@ -187,8 +187,19 @@ def test_wrong_metadata_is_a_defect(info: str, tmp_path: Path) -> None:
 
 
 def test_metadata_may_be_continued_and_have_colons(tmp_path: Path) -> None:
-    info = "External-Description: a: b\n  c\n\td\n\nPayload-Oxum :\t 11010.3\n"
+    info = "External-Description: a: b\n  c\n\td\n\nPayload-Oxum:\t 11010.3\n"
     assert defects_of(BagBuilder(info=info).folder(tmp_path)) == []
+
+
+@pytest.mark.parametrize(("info", "expected"), [
+    ("Payload-Oxum : 11010.3\n", "line 1 has the label 'Payload-Oxum ': expected one without blanks around it"),
+    ("Payload-Oxum:11010.3\n", "line 1 is 'Payload-Oxum:11010.3': expected a blank after the colon"),
+])  # fmt: skip
+def test_blanks_around_the_colon_are_free_before_version_1(
+    info: str, expected: str, write: Write, tmp_path: Path
+) -> None:
+    assert defects_of(write(BagBuilder(info=info, declaration=old("0.97")), tmp_path)) == []
+    assert defects_of(write(BagBuilder(info=info), second(tmp_path))) == [f"bag-info.txt: {expected}"]
 
 
 def test_missing_and_unlisted_files_are_defects(write: Write, tmp_path: Path) -> None:
@@ -263,7 +274,7 @@ def test_a_file_is_listed_once(version: str, checksum: bytes, valid: bool, tmp_p
     bag = BagBuilder(declaration=old(version), tag_algorithms=())
     first = bag.files()[SHA].splitlines(keepends=True)[0]
     bag.overrides[SHA] = bag.files()[SHA] + (first if checksum == b"same" else b"0" * 128 + first[128:])
-    expected = [f"{SHA}: line 4 lists {PAGE} again, after line 1: expected each file once"]
+    expected = [f"{SHA}: line 4 lists {PAGE} again: expected each file once"]
     assert defects_of(bag.folder(tmp_path)) == ([] if valid else expected)
 
 

@@ -1,0 +1,87 @@
+"""The checksums that files must have, as the manifests of a bag list them: some bytes for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from glacier_sync.bags.files import Files
+from glacier_sync.bags.tagfiles import Manifest
+from glacier_sync.hashing.digests import HEX_DIGITS
+
+_PAGE = 1024
+
+
+class Check(NamedTuple):
+    """A checksum that a file must have, and the manifest that says so."""
+
+    algorithm: str
+    checksum: str
+    manifest: str
+
+
+class Column:
+    """What one manifest lists: by a file's number whether it is listed, and its checksum."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._width = HEX_DIGITS.get(manifest.algorithm, 0) // 2
+        # A byte before each checksum tells that it is there.
+        self._pages: dict[int, bytearray] = {}
+
+    def __contains__(self, number: int | None) -> bool:
+        page = None if number is None else self._pages.get(number // _PAGE)
+        return number is not None and page is not None and page[number % _PAGE * (self._width + 1)] == 1
+
+    def add(self, number: int, checksum: str) -> bool:
+        """Take a file's checksum, unless it has one already: then return False."""
+        page = self._pages.get(number // _PAGE)
+        if page is None:
+            page = self._pages[number // _PAGE] = bytearray(_PAGE * (self._width + 1))
+        at = number % _PAGE * (self._width + 1)
+        if page[at]:
+            return False
+        page[at] = 1
+        if self._width:
+            page[at + 1 : at + 1 + self._width] = bytes.fromhex(checksum)
+        return True
+
+    def checksum(self, number: int) -> str:
+        """Return the checksum of a file that is listed, in hexadecimal; empty for an algorithm that isn't supported."""
+        at = number % _PAGE * (self._width + 1) + 1
+        return self._pages[number // _PAGE][at : at + self._width].hex()
+
+
+class Checks(Mapping[str, Sequence[Check]]):
+    """By each file's name the checks of all manifests whose checksums can be computed."""
+
+    def __init__(self, files: Files, columns: Iterable[Column]) -> None:
+        self._files = files
+        self._columns = [column for column in columns if column.manifest.supported]
+
+    def __getitem__(self, name: str) -> Sequence[Check]:
+        number = self._files.number(name)
+        found = (
+            []
+            if number is None
+            else [
+                Check(column.manifest.algorithm, column.checksum(number), column.manifest.file)
+                for column in self._columns
+                if number in column
+            ]
+        )
+        if not found:
+            raise KeyError(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        number = self._files.number(name) if isinstance(name, str) else None
+        return number is not None and any(number in column for column in self._columns)
+
+    def __iter__(self) -> Iterator[str]:
+        for number, name in enumerate(self._files):
+            if any(number in column for column in self._columns):
+                yield name
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
