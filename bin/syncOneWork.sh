@@ -117,8 +117,8 @@ open_log() {
         die "can't make the log folders $syncLogDateTimeDir, $TEMPORARY and $auditToolLogDateTimeDir: make them writable" "$WRONG_USE"
     log_file=$syncLogDateTimeDir/$(basename -- "${syncLogDateTimeFile%.log}")-$WORK.log
     : >>"$log_file" || die "can't write the log $log_file: make it writable" "$WRONG_USE"
-    # Signals end the work, and the log still has to tell about it.
-    exec > >(trap '' INT TERM && exec tee -a -- "$log_file") 2>&1
+    # Signals end the work, and so does the end of whoever reads the output; the log still has to tell.
+    exec > >(trap '' INT TERM && exec tee -a -p -- "$log_file") 2>&1
     LOG_PROCESS=$!
     trap finish EXIT
     trap 'fail "stopped by SIGINT; run it again" "$STOPPED_BY_INT"' INT

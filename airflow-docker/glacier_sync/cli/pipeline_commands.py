@@ -1,4 +1,4 @@
-"""``run``, ``sync`` and ``fixity``: the pipeline by hand."""
+"""``run``: the whole pipeline once, without Airflow."""
 
 from __future__ import annotations
 
@@ -7,24 +7,16 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Thread
-from typing import Annotated
-
-import typer
 
 from glacier_sync.cli import output
 from glacier_sync.cli.bars import progress_shown
 from glacier_sync.errors import ConfigurationError, TransientError
 from glacier_sync.ledger import Ledger, LedgerObject, Run
 from glacier_sync.pipeline import Context, Done, Failed, Outcome, RetryLater, Waiting
-from glacier_sync.pipeline import fixity as fixity_check
 from glacier_sync.pipeline import run as pipeline_run
-from glacier_sync.pipeline.by_hand import sync_works
 from glacier_sync.pipeline.report import report
 from glacier_sync.settings import load_settings
-
-Works = Annotated[list[str], typer.Argument(help="Works: RIDs, or paths.", show_default=False)]
 
 
 def run(json: output.Json = False) -> int:
@@ -106,57 +98,3 @@ def _print_outcome(item: LedgerObject, outcome: Outcome, *, error: bool) -> None
             output.line(f"waits    {item.key}: {reason}", error=error)
         case RetryLater(reason):
             output.line(f"later    {item.key}: {reason}", error=error)
-
-
-def fixity(works: Works, json: output.Json = False) -> int:
-    """Compare archived works with their bags' manifests; every difference is listed.
-
-    Example: glacier-sync fixity W1NLM4700
-    """
-    settings = load_settings()
-    reports: list[fixity_check.FixityReport] = []
-    errors = output.Errors()
-    with Ledger.open(settings) as ledger, progress_shown() as progress:
-        for work in works:
-            with errors.told():
-                found = fixity_check.check(settings, ledger, work, progress=progress(work))
-                reports.append(found)
-                if not json:
-                    _print_fixity(found)
-    if json:
-        output.print_json(
-            [
-                {"work": found.rid, "path": found.path, "intact": found.intact, "differences": found.differences}
-                for found in reports
-            ]
-        )
-    return errors.exit_status(failed=not all(found.intact for found in reports))
-
-
-def _print_fixity(found: fixity_check.FixityReport) -> None:
-    if found.intact:
-        output.line(f"intact     {found.rid}: {found.path}")
-        return
-    output.line(f"DIFFERENT  {found.rid}: {found.path}")
-    for kind in ("missing", "added", "changed", "unreadable"):
-        for name in getattr(found.differences, kind):
-            output.line(f"  {kind}: {name}")
-
-
-def sync(
-    works: Annotated[list[Path], typer.Argument(help="Unpacked works: paths.", show_default=False)],
-    json: output.Json = False,
-) -> int:
-    """Audit and sync unpacked works into the archive, as the DAG does.
-
-    Example: glacier-sync unbag W1.bag.zip --to staging && glacier-sync sync staging/W1
-    """
-    settings = load_settings()
-    with progress_shown() as progress:
-        results = sync_works(settings, works, datetime.now(UTC), progress("fixity"))
-    if json:
-        output.print_json(results)
-    for result in () if json else results:
-        outcome = f"FAILED   {result.failure}" if result.failure else f"synced   {result.rid}: audit {result.audit}"
-        output.line(outcome)
-    return int(any(result.failure for result in results))

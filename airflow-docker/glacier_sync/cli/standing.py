@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from glacier_sync.cli import output, tables
-from glacier_sync.ledger import Ledger, LedgerObject, LedgerWork, Phase
+from glacier_sync.ledger import Ledger, LedgerEvent, LedgerObject, LedgerWork, Phase
 from glacier_sync.pipeline.report import ObjectReport, report
 
 
@@ -50,7 +50,18 @@ def print_history(ledger: Ledger, item: LedgerObject) -> None:
         output.line(f"    audit: {work.audit or 'not yet'}; in the archive: {_place(work) or 'not yet'}")
         if work.reason:
             output.line(f"    reason: {work.reason}")
-    for event in ledger.events(item.id):
+    _print_events(ledger.events(item.id))
+
+
+def print_remarks(work: str, remarks: Sequence[LedgerEvent]) -> None:
+    """Print what was done with a work by hand that no object held, if anything was."""
+    if remarks:
+        output.line(f"{work}: by hand")
+        _print_events(remarks)
+
+
+def _print_events(events: Sequence[LedgerEvent]) -> None:
+    for event in events:
         output.line(f"  {output.local(event.time)}  {event.kind}: {event.message}")
 
 

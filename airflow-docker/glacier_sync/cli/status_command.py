@@ -18,17 +18,21 @@ def status(
 ) -> int:
     """Tell where works stand, and why.
 
-    Without a work: a line for each object. With one: its whole history.
+    Without a work: a line for each object. With one: its whole history, with what
+    was done by hand.
 
     Example: glacier-sync status W1NLM4700
     """
     with Ledger.open(load_settings()) as ledger:
         items = ledger.find(work) if work else ledger.objects()
-        if work and not items:
+        remarks = ledger.remarks(work) if work else []
+        if work and not items and not remarks:
             raise ConfigurationError(f"the ledger doesn't know {work!r}: expected a work's RID or an object's key")
         if json:
-            output.print_json([standing.facts(ledger, item, history=work is not None) for item in items])
+            found = [standing.facts(ledger, item, history=work is not None) for item in items]
+            output.print_json([*([{"name": work, "events": remarks}] if remarks else []), *found])
         elif work:
+            standing.print_remarks(work, remarks)
             for item in items:
                 standing.print_history(ledger, item)
         else:

@@ -48,10 +48,10 @@ def note(transaction: Transaction, object_id: int, run: Run, message: str, detai
 
 
 def remark(transaction: Transaction, rid: str, run: Run, message: str, details: Details) -> bool:
-    """Append a remark to the newest object that holds a work, whoever has it; see ``Ledger.remark``."""
+    """Append a remark on a work, whoever has its newest object in hand; see ``Ledger.remark``."""
     holding = reading.find(transaction.session, rid)
-    for item in holding[-1:]:
-        transaction.append(transaction.row(item.id), EventKind.NOTE, message, run=run.name, details=details)
+    row = transaction.row(holding[-1].id) if holding else None
+    transaction.append(row, EventKind.NOTE, message, run=run.name, details={**(details or {}), "rid": rid})
     return bool(holding)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from glacier_sync.ledger.errors import UnknownObjectError
-from glacier_sync.ledger.facts import Forgotten, LedgerEvent, LedgerObject, LedgerWork, Phase, StageProgress
+from glacier_sync.ledger.facts import EventKind, Forgotten, LedgerEvent, LedgerObject, LedgerWork, Phase, StageProgress
 from glacier_sync.ledger.models import Event, Progress, StagePace, Work
 from glacier_sync.progress import Pace
 
@@ -41,18 +41,25 @@ def events(session: Session, object_id: int | None) -> list[LedgerEvent]:
     rows = select(Event).order_by(Event.id)
     if object_id is not None:
         rows = rows.where(Event.object_id == object_id)
-    return [
-        LedgerEvent(
-            id=row.id,
-            object_id=row.object_id,
-            time=row.time,
-            kind=row.kind,
-            run=row.run,
-            message=row.message,
-            details=row.details,
-        )
-        for row in session.scalars(rows)
-    ]
+    return [_event(row) for row in session.scalars(rows)]
+
+
+def remarks(session: Session, rid: str) -> list[LedgerEvent]:
+    """Return the remarks on a work that are no object's, in the order in which they were made."""
+    rows = select(Event).where(Event.object_id.is_(None), Event.kind == EventKind.NOTE).order_by(Event.id)
+    return [_event(row) for row in session.scalars(rows) if row.details.get("rid") == rid]
+
+
+def _event(row: Event) -> LedgerEvent:
+    return LedgerEvent(
+        id=row.id,
+        object_id=row.object_id,
+        time=row.time,
+        kind=row.kind,
+        run=row.run,
+        message=row.message,
+        details=row.details,
+    )
 
 
 def facts_of(row: Progress) -> LedgerObject:

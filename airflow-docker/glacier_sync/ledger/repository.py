@@ -142,7 +142,8 @@ class Ledger:
     def remark(self, rid: str, run: Run, message: str, details: Mapping[str, Any] | None = None) -> bool:
         """Append a remark on a work to the newest object that holds it, in hand or not; return whether there is one.
 
-        For what a person does with a work by hand, which needs no claim.
+        For what a person does with a work by hand, which needs no claim. Without
+        an object the remark is kept by itself: ``remarks`` finds it.
         """
         with self._writing() as transaction:
             return progress.remark(transaction, rid, run, message, details)
@@ -252,6 +253,11 @@ class Ledger:
         """Return the events of an object, or of everything, in the order in which they happened."""
         with self._database.reading() as session:
             return reading.events(session, object_id)
+
+    def remarks(self, rid: str) -> list[LedgerEvent]:
+        """Return the remarks on a work from times when no object held it, in order."""
+        with self._database.reading() as session:
+            return reading.remarks(session, rid)
 
     @contextmanager
     def _writing(self) -> Iterator[Transaction]:

@@ -1,49 +1,108 @@
-"""Syncing works that are named by hand: unpacked ones, outside of any DAG run."""
+"""Steps by hand: works that are named on the command line, outside of any DAG run.
+
+They are done by the same code as in the pipeline, and recorded in the ledger.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from glacier_sync.errors import ConfigurationError
-from glacier_sync.pipeline import destination, work_sync
-from glacier_sync.pipeline.work_sync import WorkResult
+from glacier_sync.errors import ConfigurationError, GlacierSyncError
+from glacier_sync.ledger import Ledger, Run
+from glacier_sync.pipeline import destination, fixity, manifests, work_sync
+from glacier_sync.pipeline.fixity import FixityReport
+from glacier_sync.pipeline.judging import Judge, WorkResult
+from glacier_sync.pipeline.work_sync import PlannedWork
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
+from glacier_sync.sync import site_options
 from glacier_sync.works import given_rid, is_work
 
 
-def sync_works(settings: Settings, folders: Sequence[Path], stamp: datetime, progress: Progress) -> list[WorkResult]:
-    """Audit and sync unpacked works as the DAG does, each verified against its bag first.
+@dataclass(frozen=True)
+class ByHand:
+    """What an operator does; ``progress`` makes progress callbacks, each with its title."""
 
-    Raises ConfigurationError, before anything is changed, if a folder isn't a
-    work or has no manifest.
-    """
-    folders = [folder.absolute() for folder in folders]
-    _require_one_each(folders)
-    for folder in folders:
-        given_rid(folder.name)
-        _require_verifiable(folder)
-    results = [result for folder in folders if (result := _source_differs(settings, folder, progress))]
-    damaged = {result.rid for result in results}
-    planned = [work_sync.plan_work(settings, folder) for folder in folders if folder.name not in damaged]
-    results += [WorkResult(work.rid, None, work.refusal) for work in planned if work.refusal]
-    last_line = work_sync.run_script(work_sync.script(settings, stamp, planned, {}))
-    by_rid = {folder.name: folder for folder in folders}
-    return results + work_sync.judge_works(settings, stamp, by_rid, work_sync.parse_result(last_line), progress)
+    settings: Settings
+    ledger: Ledger
+    stamp: datetime
+    progress: Callable[[str], Progress]
+
+    def sync(self, folders: Sequence[Path]) -> list[WorkResult]:
+        """Audit and sync unpacked works as the DAG does, each verified against its bag first.
+
+        What one of them meets keeps no other from its result. Raises
+        ConfigurationError, before anything is changed, if a folder isn't a work
+        or has no manifest, or the site's options or the archive can't be used.
+        """
+        by_rid = _named_once(folders)
+        self._require_usable(by_rid)
+        plans = {rid: self._plan(folder) for rid, folder in by_rid.items()}
+        results = {rid: plan for rid, plan in plans.items() if isinstance(plan, WorkResult)}
+        planned = [plan for plan in plans.values() if isinstance(plan, PlannedWork)]
+        results |= {found.rid: found for found in self._synced(planned)}
+        for rid, folder in by_rid.items():
+            self._settle(folder, results[rid])
+        return [results[rid] for rid in by_rid]
+
+    def fixity(self, work: str) -> FixityReport:
+        """Compare an archived work with its bag's manifests.
+
+        Raises ConfigurationError as ``fixity.check`` does.
+        """
+        found = fixity.check(self.settings, self.ledger, work, progress=self.progress(work))
+        outcome = "intact" if found.intact else f"not as its bag's manifest says: {found.differences}"
+        details = {"path": str(found.path), "differences": destination.lines(found.differences)}
+        self.ledger.remark(found.rid, Run.by_hand(), f"fixity of {found.path} checked by hand: {outcome}", details)
+        return found
+
+    def _require_usable(self, by_rid: Mapping[str, Path]) -> None:
+        wanted = site_options(self.settings.site_config_dir).archive
+        for rid, folder in by_rid.items():
+            require_unpacked(folder)
+            if wanted:
+                destination.require_writable_root(self.settings, rid)
+
+    def _plan(self, folder: Path) -> PlannedWork | WorkResult:
+        rid, bag_dir = folder.name, destination.bag_dir_of(folder)
+        try:
+            shown = self.progress(f"{rid}: verifying")
+            if damage := destination.compare(self.settings, rid, bag_dir, folder, progress=shown):
+                failure = f"{rid} isn't what its bag's manifest says: {damage}; unpack its bag again"
+                return WorkResult(rid, failure=failure)
+            shown = self.progress(f"{rid}: comparing with the archive")
+            plan = work_sync.plan_work(self.settings, self.stamp, folder, shown)
+        except GlacierSyncError as error:
+            return WorkResult(rid, unsettled=error)
+        return WorkResult(rid, failure=plan.refusal) if plan.refusal else plan
+
+    def _synced(self, planned: Sequence[PlannedWork]) -> list[WorkResult]:
+        if not planned:
+            return []
+        try:
+            last_line = work_sync.run_script(work_sync.script(self.settings, self.stamp, planned, {}))
+            judge = Judge(self.settings, self.stamp, work_sync.parse_result(last_line), self.progress("fixity"))
+        except GlacierSyncError as error:
+            return [WorkResult(work.rid, unsettled=error) for work in planned]
+        return judge.works({work.rid: work.folder for work in planned})
+
+    def _settle(self, folder: Path, result: WorkResult) -> None:
+        if result.unsettled:
+            outcome = f"to be tried again: {result.unsettled.message}"
+        elif result.failure:
+            outcome = f"failed: {result.failure}"
+        else:
+            manifests.keep_by_hand(self.settings, folder)
+            outcome = "equal to its bag"
+        details = {"path": str(folder), "audit": result.audit}
+        self.ledger.remark(result.rid, Run.by_hand(), f"synced by hand from {folder}: {outcome}", details)
 
 
-def _require_one_each(folders: Sequence[Path]) -> None:
-    names = [folder.name for folder in folders]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise ConfigurationError(
-            f"{twice} is named twice: expected each work once, as it has one place in the archive; name one of them"
-        )
-
-
-def _require_verifiable(folder: Path) -> None:
+def require_unpacked(folder: Path) -> None:
+    """Raise ConfigurationError unless a folder is a work that has come out of a bag."""
     if not folder.is_dir() or not is_work(folder):
         raise ConfigurationError(
             f"{folder} isn't a work: expected a directory that has archive, images, sources or eBooks; "
@@ -56,7 +115,13 @@ def _require_verifiable(folder: Path) -> None:
         )
 
 
-def _source_differs(settings: Settings, folder: Path, progress: Progress) -> WorkResult | None:
-    found = destination.compare(settings, folder.name, destination.bag_dir_of(folder), folder, progress=progress)
-    failure = f"{folder.name} isn't what its bag's manifest says: {found}; unpack its bag again" if found else None
-    return WorkResult(folder.name, None, failure) if failure else None
+def _named_once(folders: Sequence[Path]) -> dict[str, Path]:
+    by_rid: dict[str, Path] = {}
+    for folder in (folder.absolute() for folder in folders):
+        if given_rid(folder.name) in by_rid:
+            raise ConfigurationError(
+                f"{folder.name} is named twice: expected each work once, as it has one place in the archive; "
+                "name one of them"
+            )
+        by_rid[folder.name] = folder
+    return by_rid

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from glacier_sync import bags
 from glacier_sync.errors import ConfigurationError
-from glacier_sync.ledger import Ledger, LedgerObject, Phase
-from glacier_sync.pipeline import destination, working
+from glacier_sync.ledger import Ledger
+from glacier_sync.pipeline import destination, manifests
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
 from glacier_sync.works import archive_path, given_rid
@@ -39,26 +39,6 @@ def check(settings: Settings, ledger: Ledger, work: str, *, progress: Progress |
     copy = named.absolute() if "/" in work else archive_path(settings.archive_parent, given_rid(work))
     if not copy.is_dir():
         raise ConfigurationError(f"{copy} isn't there: expected an archived work; name it by its RID or its path")
-    bag_dir = _manifests_of(settings, ledger, copy)
+    bag_dir = manifests.of(settings, ledger, copy)
     found = destination.compare(settings, copy.name, bag_dir, copy, progress=progress)
     return FixityReport(copy.name, copy, bag_dir, found)
-
-
-def _manifests_of(settings: Settings, ledger: Ledger, copy: Path) -> Path:
-    """Return the tag files of the bag that the work came from last: kept of several works, else in the work."""
-    brought = [item for item in ledger.find(copy.name) if _was_synced(item, copy.name)]
-    for item in brought[-1:]:
-        for bag in sorted(working.kept_dir(settings, item).glob("*.bag")):
-            if bags.holds_work(bag, copy.name):
-                return bag
-    inside = copy / f"{copy.name}.bag"
-    if inside.is_dir():
-        return inside
-    raise ConfigurationError(
-        f"no manifest of {copy.name} is known: expected {inside} or one kept in {settings.log_dir / 'bags'}; "
-        "restore the work once more to have it verified"
-    )
-
-
-def _was_synced(item: LedgerObject, rid: str) -> bool:
-    return any(work.rid == rid and work.phase is Phase.SYNCED for work in item.works)

@@ -7,16 +7,18 @@ against the bag, and settles the object.
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Sequence
 from functools import partial
 
 from glacier_sync.errors import PermanentError, TransientError
 from glacier_sync.ledger import LedgerObject, Phase, Way
-from glacier_sync.pipeline import watched, work_sync, working
+from glacier_sync.pipeline import manifests, watched, work_sync, working
 from glacier_sync.pipeline.context import Context
+from glacier_sync.pipeline.destination import Standing
+from glacier_sync.pipeline.judging import Judge, WorkResult
 from glacier_sync.pipeline.outcome import Done, Outcome
 from glacier_sync.pipeline.stage import Stage, run_stage
-from glacier_sync.pipeline.work_sync import PlannedWork, WorkResult
+from glacier_sync.pipeline.work_sync import PlannedWork
 
 NAME = "sync_debagged"
 
@@ -56,7 +58,8 @@ def _plan(context: Context, item: LedgerObject) -> Done:
             f"the works of {item.key} aren't in {working.unbagged_dir(context.settings, item)}: "
             "the next run downloads and unbags them again"
         )
-    planned = [work_sync.plan_work(context.settings, folder) for folder in folders]
+    progress = context.progress("comparison", item.id)
+    planned = [work_sync.plan_work(context.settings, context.logical_date, folder, progress) for folder in folders]
     for work in planned:
         _record_plan(context, item, work)
     standings = {work.rid: str(work.standing) for work in planned}
@@ -73,16 +76,22 @@ def _record_plan(context: Context, item: LedgerObject, work: PlannedWork) -> Non
     phase = Phase.FAILED if work.refusal else Phase.DEBAGGED
     place = str(work.place) if work.place else None
     context.ledger.update_work(item.id, context.run, work.rid, phase=phase, destination=place, reason=work.refusal)
+    if work.standing is Standing.REPLACED:
+        message = f"updating the archive's copy of {work.rid} at {place}: {work.differences}"
+        context.ledger.note(item.id, context.run, message)
 
 
 def _judge(context: Context, item: LedgerObject, *, last_line: str) -> Done:
     result = work_sync.parse_result(last_line)
     folders = {folder.name: folder for folder in working.unbagged_works(context.settings, item)}
-    progress = context.progress("fixity", item.id)
-    for judged in work_sync.judge_works(context.settings, context.logical_date, folders, result, progress):
-        _record_result(context, item, judged)
-    _keep_manifests(context, item)
+    judge = Judge(context.settings, context.logical_date, result, context.progress("fixity", item.id))
+    judged = judge.works(folders)
+    for found in judged:
+        _record_result(context, item, found)
+    _raise_unsettled(judged)
     works = context.ledger.object(item.id).works
+    synced = [folders[work.rid] for work in works if work.phase is Phase.SYNCED]
+    manifests.keep(context.settings, item, synced)
     failures = [work.reason or work.rid for work in works if work.phase is Phase.FAILED]
     if failures:
         raise SyncFailedError(
@@ -97,6 +106,8 @@ def _judge(context: Context, item: LedgerObject, *, last_line: str) -> Done:
 
 
 def _record_result(context: Context, item: LedgerObject, judged: WorkResult) -> None:
+    if judged.unsettled:
+        return
     context.ledger.update_work(
         item.id,
         context.run,
@@ -107,7 +118,8 @@ def _record_result(context: Context, item: LedgerObject, judged: WorkResult) -> 
     )
 
 
-def _keep_manifests(context: Context, item: LedgerObject) -> None:
-    """Keep the tag files of bags of several works, which travel with none of them."""
-    for bag in working.unbagged_dir(context.settings, item).glob("*.bag"):
-        shutil.copytree(bag, working.kept_dir(context.settings, item) / bag.name, dirs_exist_ok=True)
+def _raise_unsettled(judged: Sequence[WorkResult]) -> None:
+    """Raise what was met with the first work that isn't settled: all are tried again, the others as equal."""
+    for found in judged:
+        if found.unsettled:
+            raise found.unsettled

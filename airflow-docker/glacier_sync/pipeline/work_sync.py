@@ -1,7 +1,7 @@
-"""Syncing unpacked works into the archive: what is to be done, the bash, what it came to.
+"""Syncing unpacked works into the archive: what is to be done, and the bash that does it.
 
 This is the same for a restored object's works and for works named by hand, and
-knows nothing of the ledger.
+knows nothing of the ledger. What the bash came to is judged by ``judging``.
 """
 
 from __future__ import annotations
@@ -14,20 +14,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from glacier_sync import audit
-from glacier_sync.errors import TransientError
+from glacier_sync import bags
 from glacier_sync.pipeline import destination
 from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.stage import UnlistedError
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings, inherited_variables
-from glacier_sync.sync import SyncOptions, WorkSync, bash_environment, failure_line, load_options, sync_script, work_log
+from glacier_sync.sync import (
+    SyncOptions,
+    WorkOptionsError,
+    WorkSync,
+    bash_environment,
+    load_options,
+    sync_script,
+    work_listing,
+)
 
-_TRY_AGAIN_LATER = 75
-
-
-class SyncPostponedError(TransientError):
-    """``syncOneWork.sh`` met a cause that passes: the archive is away, or another sync is running."""
+# What the script may rely on, of what the plan has found.
+_TOLD = {Standing.ABSENT: "absent", Standing.EQUAL: "equal"}
 
 
 class ScriptFailedError(UnlistedError):
@@ -36,13 +40,17 @@ class ScriptFailedError(UnlistedError):
 
 @dataclass(frozen=True)
 class PlannedWork:
-    """What is to be done with one unpacked work; ``refusal`` says why nothing may be."""
+    """What is to be done with one unpacked work; ``refusal`` says why nothing may be.
+
+    ``differences`` are those of a copy that is to be replaced.
+    """
 
     folder: Path
     options: SyncOptions
     standing: Standing
     place: Path | None = None
     refusal: str | None = None
+    differences: bags.Differences | None = None
 
     @property
     def rid(self) -> str:
@@ -50,28 +58,28 @@ class PlannedWork:
         return self.folder.name
 
 
-@dataclass(frozen=True)
-class WorkResult:
-    """What syncing one work came to; ``failure`` says why it failed for good."""
+def plan_work(settings: Settings, stamp: datetime, folder: Path, progress: Progress | None = None) -> PlannedWork:
+    """Decide by the destination rule what is to be done with an unpacked work.
 
-    rid: str
-    audit: str | None
-    failure: str | None
-
-
-def plan_work(settings: Settings, folder: Path) -> PlannedWork:
-    """Decide by the destination rule what is to be done with an unpacked work."""
-    options = load_options(folder, settings.site_config_dir)
+    How a copy differs that is refused is listed among the run's logs. Raises
+    ConfigurationError if the site's options or the archive can't be used.
+    """
+    try:
+        options = load_options(folder, settings.site_config_dir)
+    except WorkOptionsError as error:
+        return PlannedWork(folder, SyncOptions(), Standing.NOT_EXAMINED, refusal=f"{folder.name}: {error.message}")
     if not options.archive:
         return PlannedWork(folder, options, Standing.NOT_WANTED)
-    found = destination.examine(settings, folder)
+    destination.require_writable_root(settings, folder.name)
+    found = destination.examine(settings, folder, progress=progress)
     if found.standing is not Standing.DIFFERENT:
         return PlannedWork(folder, options, found.standing, found.path)
     if options.replace:
-        return PlannedWork(folder, options, Standing.REPLACED, found.path)
+        return PlannedWork(folder, options, Standing.REPLACED, found.path, differences=found.differences)
+    listing = list_differences(settings, stamp, folder.name, found.differences)
     refusal = (
-        f"{folder.name}: the archive has a different copy at {found.path}: {found.differences}; "
-        "compare the two, and set sync.replace if the restored one is to replace it"
+        f"{folder.name}: the archive has a different copy at {found.path}: {found.differences}; all is listed in "
+        f"{listing}; compare the two, and set sync.replace if the restored one is to replace it"
     )
     return PlannedWork(folder, options, Standing.DIFFERENT, found.path, refusal)
 
@@ -83,24 +91,37 @@ def script(settings: Settings, stamp: datetime, planned: Sequence[PlannedWork], 
         **facts,
         "started": datetime.now(UTC).isoformat(),
         "works": [work.rid for work in accepted],
-        "equal": [work.rid for work in accepted if work.standing is Standing.EQUAL],
+        "standings": [work.standing for work in accepted],
     }
     syncs = [
         WorkSync(
             path=work.folder,
             options=work.options,
-            # The audit of the source speaks for an equal copy too: they are the same bytes.
-            archive=work.standing in {Standing.ABSENT, Standing.REPLACED},
+            archive=work.standing is not Standing.NOT_WANTED,
             web=work.options.web and bool(settings.web_parent),
+            archive_has=_TOLD.get(work.standing, ""),
         )
         for work in accepted
     ]
-    return sync_script(syncs, bash_environment(settings, stamp, inherited_variables()), result)
+    return sync_script(syncs, environment(settings, stamp), result)
+
+
+def environment(settings: Settings, stamp: datetime) -> dict[str, str]:
+    """Return the variables of a run's bash."""
+    return bash_environment(settings, stamp, inherited_variables())
 
 
 def log_folder(settings: Settings, stamp: datetime) -> str:
     """Return where a run's sync logs are."""
-    return bash_environment(settings, stamp, inherited_variables())["syncLogDateTimeDir"]
+    return environment(settings, stamp)["syncLogDateTimeDir"]
+
+
+def list_differences(settings: Settings, stamp: datetime, rid: str, differences: bags.Differences) -> Path:
+    """Write all differences of a work's copy into a file of the run's logs, and return its path."""
+    path = work_listing(environment(settings, stamp), rid)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in destination.lines(differences)), encoding="utf-8")
+    return path
 
 
 def run_script(text: str) -> str:
@@ -126,43 +147,3 @@ def parse_result(last_line: str) -> dict[str, Any]:
     if not isinstance(result, dict) or "statuses" not in result:
         raise ScriptFailedError("the sync's bash ended without its result", cause=last_line[-2000:])
     return result
-
-
-def judge_works(
-    settings: Settings, stamp: datetime, folders: Mapping[str, Path], result: Mapping[str, Any], progress: Progress
-) -> list[WorkResult]:
-    """Judge each work that the bash tried, by its RID's folder.
-
-    Raises SyncPostponedError or ScriptFailedError if a step failed for a reason
-    that isn't a finding about the work.
-    """
-    judged = zip(result["works"], result["statuses"], strict=True)
-    return [_judge(settings, stamp, folders[rid], status, result=result, progress=progress) for rid, status in judged]
-
-
-def _judge(
-    settings: Settings, stamp: datetime, folder: Path, status: int, *, result: Mapping[str, Any], progress: Progress
-) -> WorkResult:
-    rid = folder.name
-    environment = bash_environment(settings, stamp, inherited_variables())
-    started = datetime.fromisoformat(result["started"])
-    report = audit.find_report(Path(environment["auditToolLogDateTimeDir"]), rid, started)
-    outcome = str(report.outcome) if report else None
-    if status == 0:
-        failure = None if rid in result["equal"] else _copy_differs(settings, folder, progress)
-    elif report and report.failed:
-        failure = f"{rid} {audit.summary(report)}"
-    else:
-        line = failure_line(work_log(environment, rid)) or f"syncOneWork.sh ended with exit status {status}"
-        kind = SyncPostponedError if status == _TRY_AGAIN_LATER else ScriptFailedError
-        raise kind(line, cause=f"exit status {status}")
-    return WorkResult(rid, outcome, failure)
-
-
-def _copy_differs(settings: Settings, folder: Path, progress: Progress) -> str | None:
-    if not load_options(folder, settings.site_config_dir).archive:
-        return None
-    found = destination.examine(settings, folder, progress=progress)
-    if found.standing is Standing.EQUAL:
-        return None
-    return f"{folder.name}: the archive's copy at {found.path} isn't what the bag holds: {found.differences}"

@@ -2,9 +2,19 @@
 
 from glacier_sync.sync.environment import bash_environment
 from glacier_sync.sync.options import SiteOptionsError, SyncOptions, WorkOptionsError, load_options, site_options
-from glacier_sync.sync.script import WorkSync, failure_line, sync_script, work_log
+from glacier_sync.sync.script import (
+    REFUSED,
+    TRY_AGAIN_LATER,
+    WorkSync,
+    failure_line,
+    sync_script,
+    work_listing,
+    work_log,
+)
 
 __all__ = [
+    "REFUSED",
+    "TRY_AGAIN_LATER",
     "SiteOptionsError",
     "SyncOptions",
     "WorkOptionsError",
@@ -14,5 +24,6 @@ __all__ = [
     "load_options",
     "site_options",
     "sync_script",
+    "work_listing",
     "work_log",
 ]

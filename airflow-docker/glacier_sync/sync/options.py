@@ -47,6 +47,11 @@ class SyncOptions:
     update_web: bool = True
     origin: Mapping[str, str] = field(default_factory=dict)
 
+    def value(self, key: str) -> tuple[str, ...] | bool:
+        """Return the value of a dotted key."""
+        found: tuple[str, ...] | bool = getattr(self, _KEYS[key].attribute)
+        return found
+
 
 def _switch(value: Any) -> bool:
     if not isinstance(value, bool):

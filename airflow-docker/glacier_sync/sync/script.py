@@ -12,18 +12,37 @@ from typing import Any
 
 from glacier_sync.sync.options import SyncOptions
 
+REFUSED = 42
+"""The status of ``syncOneWork.sh`` for a work, or its place in the archive, that can't be synced as it is."""
+
+TRY_AGAIN_LATER = 75
+"""Its status for a cause that passes: the archive is away or full, another sync of the work is running."""
+
 _LINE = "syncOneWork: "
 _TAIL_BYTES = 64 * 1024
+
+# The kernel tells a process of its parent's end if the process itself has asked for that.
+_TIE = "setpriv --pdeathsig TERM --"
+_ENDS_WITH_PARENT = (
+    f'[[ -n ${{tiedTo:-}} ]] || exec env tiedTo="$PPID" {_TIE} "$BASH" -c "$BASH_EXECUTION_STRING"',
+    '[[ $tiedTo == "$PPID" ]] || exit 143',
+    "unset tiedTo",
+)
 
 
 @dataclass(frozen=True)
 class WorkSync:
-    """What is to be done with one work; ``archive`` and ``web`` say whether it is copied there at all."""
+    """What is to be done with one work; ``archive`` and ``web`` say whether it is copied there at all.
+
+    ``archive_has`` is what the script may rely on: ``absent``, ``equal``, or
+    nothing if it is empty.
+    """
 
     path: Path
     options: SyncOptions
     archive: bool
     web: bool
+    archive_has: str = ""
 
 
 def sync_script(works: Sequence[WorkSync], environment: Mapping[str, str], result: Mapping[str, Any]) -> str:
@@ -31,7 +50,8 @@ def sync_script(works: Sequence[WorkSync], environment: Mapping[str, str], resul
 
     ``environment`` is ``bash_environment``'s. The script ends with status 0; the
     last line that it prints is ``result`` as a JSON document, with ``statuses``
-    added: the exit statuses of the works' syncs, in order.
+    added: the exit statuses of the works' syncs, in order. It ends with the
+    process that has started it, and so does all that it has started.
 
     The text is ASCII without ``{{``, ``{%`` and ``{#``, because Airflow renders a
     bash task's command as a Jinja template before it runs it.
@@ -39,6 +59,7 @@ def sync_script(works: Sequence[WorkSync], environment: Mapping[str, str], resul
     head = json.dumps({**result, "statuses": []}).removesuffix("]}")
     lines = [
         "set -uo pipefail",
+        *_ENDS_WITH_PARENT,
         *(f"export {name}={_quoted(value)}" for name, value in environment.items()),
         'mkdir -p -- "$syncLogDateTimeDir" "$syncLogTempDir" "$auditToolLogDateTimeDir"',
         "statuses=",
@@ -52,6 +73,11 @@ def work_log(environment: Mapping[str, str], rid: str) -> Path:
     """Return where ``syncOneWork.sh`` writes a work's log."""
     name = Path(environment["syncLogDateTimeFile"]).name.removesuffix(".log")
     return Path(environment["syncLogDateTimeDir"]) / f"{name}-{rid}.log"
+
+
+def work_listing(environment: Mapping[str, str], rid: str) -> Path:
+    """Return where all differences between a work and the archive's copy are listed."""
+    return work_log(environment, rid).with_suffix(".differences.txt")
 
 
 def failure_line(log_file: Path) -> str | None:
@@ -75,8 +101,10 @@ def _command(work: WorkSync) -> str:
         "LOCAL_AUDIT_OPTIONS": " ".join(options.audit_pre),
         "REPO_AUDIT_OPTIONS": " ".join(options.audit_post),
         "NO_REFRESH_WEB": "" if options.update_web else "Yes",
+        "ARCHIVE_STANDING": work.archive_has,
     }
     words = [
+        _TIE,
         "env",
         *(f"{name}={_quoted(value)}" for name, value in variables.items()),
         "syncOneWork.sh",

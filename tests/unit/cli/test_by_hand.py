@@ -1,4 +1,4 @@
-"""``sync`` and ``fixity``: works that are named by hand."""
+"""``sync``, ``diff``, ``sync-options`` and ``fixity``: works that are named by hand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from tests.support.pipeline import Bagger, Installation, tree
 
 from glacier_sync import bags
+from glacier_sync.pipeline import destination
 
 from .conftest import Command
 
@@ -39,6 +40,11 @@ def test_an_unbagged_work_is_synced(command: Command, place: Installation, work:
     assert (ended.status, ended.out, ended.err) == (0, f"synced   {RID}: audit Passed\n", "")
     assert tree(place.archived(RID)) == tree(work)
     assert place.ledger.objects() == []
+    ended = command("status", RID)
+    assert ended.out.splitlines()[0] == f"{RID}: by hand"
+    assert ended.out.endswith(f"note: synced by hand from {work}: equal to its bag\n")
+    (told,) = command("status", RID, "--json").facts
+    assert (told["name"], [event["kind"] for event in told["events"]]) == (RID, ["note"])
 
 
 def test_syncing_it_again_changes_nothing(command: Command, place: Installation, work: Path) -> None:
@@ -47,7 +53,7 @@ def test_syncing_it_again_changes_nothing(command: Command, place: Installation,
     before = archived.stat()
     ended = command("sync", work, "--json")
     assert ended.status == 0
-    assert ended.facts == [{"rid": RID, "audit": "Passed", "failure": None}]
+    assert ended.facts == [{"rid": RID, "audit": "Passed", "failure": None, "unsettled": None}]
     assert archived.stat() == before
 
 
@@ -69,7 +75,7 @@ def test_a_work_that_fails_its_audit_is_refused_and_stops_no_other(
     ended = command("sync", unbagged.path, work, "--json")
     assert ended.status == 1
     results = {result["rid"]: result for result in ended.facts}
-    assert results[RID] == {"rid": RID, "audit": "Passed", "failure": None}
+    assert results[RID] == {"rid": RID, "audit": "Passed", "failure": None, "unsettled": None}
     assert results["W1TEST02"]["audit"] == "Failed"
     assert "W1TEST02 failed its audit" in results["W1TEST02"]["failure"]
     assert not place.archived("W1TEST02").exists()
@@ -104,6 +110,37 @@ def test_what_is_not_an_unbagged_work_is_wrong_use(
     assert not place.archived(RID).exists()
 
 
+def test_a_work_that_has_to_wait_hides_no_other(
+    command: Command, place: Installation, bagged: Bagger, work: Path
+) -> None:
+    (other,) = bags.unbag(bagged("W1TEST02").zip_path, work.parent, workers=2)
+    place.archived(RID).parent.mkdir()
+    with destination.locked(place.archived(RID)):
+        ended = command("sync", work, other.path)
+        assert ended.status == 3
+        later, synced = ended.out.splitlines()
+        assert later.startswith(f"later    {RID}: check of the work and its place: can't lock ")
+        assert "another sync of this work is running; try again when it is done" in later
+        assert synced == "synced   W1TEST02: audit Passed"
+        first, _ = command("sync", work, other.path, "--json").facts
+    assert (first["failure"], first["audit"]) == (None, None)
+    assert "another sync of this work is running" in first["unsettled"]
+    page_of(other.path).write_bytes(b"another page")
+    assert command("sync", work, other.path).status == 1
+
+
+@pytest.mark.parametrize("name", ["..", "-W1", ".W1", "W\x01"])
+def test_what_can_be_no_work_is_wrong_use(command: Command, place: Installation, work: Path, name: str) -> None:
+    named = "" if name == ".." else f"{work.parent}/{name}"
+    for step in ("sync", "diff"):
+        ended = command(step, "--", named or "..")
+        assert ended.status == 2
+        assert "can't be a work's RID" in ended.error
+    ended = command("fixity", "--", name)
+    assert ended.status == 2
+    assert "can't be a work's RID" in ended.error
+
+
 def test_an_archive_that_is_not_mounted_is_not_filled(command: Command, place: Installation, work: Path) -> None:
     root = place.archived(RID).parent.parent
     root.rmdir()
@@ -111,6 +148,107 @@ def test_an_archive_that_is_not_mounted_is_not_filled(command: Command, place: I
     assert ended.status == 2
     assert f"the archive's root {root} isn't there: is it mounted?" in ended.error
     assert not root.exists()
+
+
+# --- diff --------------------------------------------------------------------------
+
+
+def test_diff_of_what_the_archive_does_not_have(command: Command, place: Installation, work: Path) -> None:
+    ended = command("diff", work)
+    assert (ended.status, ended.out, ended.err) == (0, f"absent     {place.archived(RID)}\n", "")
+
+
+def test_diff_of_what_is_equal(command: Command, place: Installation, work: Path) -> None:
+    command("sync", work)
+    archived = place.archived(RID)
+    before = tree(archived)
+    assert command("diff", work).out == f"equal      {archived}\n"
+    ended = command("diff", work, "--json")
+    differences = {"missing": [], "added": [], "changed": [], "unreadable": []}
+    expected = {"work": str(work), "path": str(archived), "standing": "equal", "differences": differences}
+    assert (ended.status, ended.facts) == (0, [expected])
+    assert tree(archived) == before
+
+
+def test_diff_lists_every_difference_of_the_archives_copy(command: Command, place: Installation, work: Path) -> None:
+    command("sync", work)
+    archived = place.archived(RID)
+    missing = "images/W1TEST01-I0001/dimensions.json"
+    page_of(archived).write_bytes(b"another page")
+    (archived / missing).unlink()
+    (archived / "images" / "new\n.txt").touch()
+    ended = command("diff", work)
+    assert ended.status == 1
+    assert ended.out.splitlines() == [
+        f"DIFFERENT  {archived}",
+        f"  missing: {missing}",
+        r"  added: images/new\n.txt",
+        f"  changed: {page_name(archived)}",
+    ]
+    ended = command("diff", work, "--json")
+    assert (ended.status, ended.facts[0]["standing"]) == (1, "different")
+    assert ended.facts[0]["differences"]["added"] == ["images/new\n.txt"]
+
+
+def test_diff_of_what_is_no_unpacked_work_hides_no_other(command: Command, place: Installation, work: Path) -> None:
+    (work.parent / "W1BARE" / "images").mkdir(parents=True)
+    ended = command("diff", work.parent / "W1BARE", work)
+    assert ended.status == 2
+    assert "has no manifest to verify it by" in ended.error
+    assert ended.out == f"absent     {place.archived(RID)}\n"
+    place.archived(RID).parent.parent.rmdir()
+    assert "is it mounted?" in command("diff", work).error
+
+
+# --- sync-options -----------------------------------------------------------------
+
+
+def test_the_options_of_a_work_and_where_they_come_from(command: Command, place: Installation, work: Path) -> None:
+    site = place.settings.site_config_dir / "site-sync.yml"
+    site.write_text("audit: {pre: ['-T', 'NoFilesInFolder:FileSequence']}\nsync: {replace: true}")
+    (work / "config").mkdir()
+    (work / "config" / "sync.yml").write_text("sync: {web: false}")
+    own = work / "config" / "sync.yml"
+    ended = command("sync-options", work)
+    assert (ended.status, ended.err) == (0, "")
+    assert [line.split() for line in ended.out.splitlines()] == [
+        [f"{work}:"],
+        ["key", "value", "from"],
+        ["audit.pre", "-T", "NoFilesInFolder:FileSequence", str(site)],
+        ["audit.post", "nothing", "built-in"],
+        ["sync.archive", "true", "built-in"],
+        ["sync.web", "false", str(own)],
+        ["sync.replace", "true", str(site)],
+        ["sync.update_web", "true", "built-in"],
+    ]
+    (found,) = command("sync-options", work, "--json").facts
+    assert found["work"] == str(work)
+    assert found["options"]["audit.pre"] == {"value": ["-T", "NoFilesInFolder:FileSequence"], "from": str(site)}
+    assert found["options"]["sync.web"] == {"value": False, "from": str(own)}
+
+
+def test_the_options_of_works_that_bring_none(command: Command, place: Installation, work: Path) -> None:
+    place.say({"sync": {"update_web": False}})
+    (found,) = command("sync-options", "--json").facts
+    assert found["work"] == "any work"
+    assert found["options"]["sync.update_web"]["value"] is False
+    assert command("sync-options").out.splitlines()[0] == "any work:"
+
+
+def test_options_that_are_not_understood_hide_no_others(command: Command, place: Installation, work: Path) -> None:
+    other = work.parent / "W1TEST02"
+    (other / "config").mkdir(parents=True)
+    (other / "config" / "sync.yml").write_text("sync: {replace: true}")
+    ended = command("sync-options", other, work)
+    assert ended.status == 1
+    assert f"{other}/config/sync.yml: a work may not set sync.replace" in ended.error
+    assert ended.out.startswith(f"{work}:\n")
+    ended = command("sync-options", work.parent / "none")
+    assert ended.status == 2
+    assert "isn't a folder: expected an unpacked work" in ended.error
+
+
+# --- fixity ------------------------------------------------------------------------
 
 
 def test_an_intact_work(command: Command, place: Installation, work: Path) -> None:

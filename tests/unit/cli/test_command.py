@@ -17,13 +17,27 @@ from glacier_sync.cli.commands import DeferredCommand, commands
 from .conftest import COMMAND, Command
 
 HEAVY = {"airflow", "alembic", "boto3", "botocore", "httpx", "moto", "PIL"}
-COMMANDS = ["verify", "unbag", "audit", "sync", "fixity", "run", "status", "retry", "forget", "emulator"]
+COMMANDS = [
+    "verify",
+    "unbag",
+    "audit",
+    "sync",
+    "fixity",
+    "diff",
+    "sync-options",
+    "run",
+    "status",
+    "iam-policy",
+    "retry",
+    "forget",
+    "emulator",
+]
 
 
 def test_help_lists_every_command_and_the_exit_statuses(command: Command) -> None:
     ended = command("--help")
     assert ended.status == 0
-    listed = re.findall(r"^  ([a-z]+)  ", ended.out, re.MULTILINE)
+    listed = re.findall(r"^  ([a-z][a-z-]*)  ", ended.out, re.MULTILINE)
     assert listed == COMMANDS
     for meaning in ("0 done", "1 done, and something failed", "2 wrong use or configuration", "3 try again later"):
         assert meaning in " ".join(ended.out.split())

@@ -135,17 +135,24 @@ def test_a_remark_on_a_work_needs_no_claim_and_goes_to_its_newest_object(ledger:
         "note",
         "audited by hand",
         TWO.name,
-        {"outcome": "Passed"},
+        {"outcome": "Passed", "rid": "W1"},
     )
     assert "note" not in [event.kind for event in ledger.events(number)]
     after = ledger.object(newest)
     assert (after.phase, after.claimed_by, after.works) == (before.phase, before.claimed_by, before.works)
 
 
-def test_a_remark_on_a_work_that_nobody_knows_is_not_kept(ledger: Ledger, number: int) -> None:
-    events = ledger.events()
-    assert not ledger.remark("W2", ONE, "audited by hand")
-    assert ledger.events() == events
+def test_a_remark_on_a_work_that_nobody_knows_is_kept_by_itself(ledger: Ledger, number: int) -> None:
+    for text in ("audited by hand", "synced by hand"):
+        assert not ledger.remark("W2", ONE, text, {"outcome": "Passed"})
+    assert not ledger.remark("W3", ONE, "audited by hand")
+    assert [
+        (event.object_id, event.kind, event.message, event.run, event.details) for event in ledger.remarks("W2")
+    ] == [
+        (None, "note", "audited by hand", ONE.name, {"outcome": "Passed", "rid": "W2"}),
+        (None, "note", "synced by hand", ONE.name, {"outcome": "Passed", "rid": "W2"}),
+    ]
+    assert ledger.remarks("W1") == []
 
 
 def test_details_of_any_kind_are_recorded(ledger: Ledger, number: int) -> None:

@@ -1,5 +1,7 @@
 """Manifests that speak for the archive after the working data is gone."""
 
+import shutil
+
 from tests.support.pipeline import Bagger, Installation, add_page, change_page
 
 from glacier_sync.pipeline import Failed, fixity
@@ -43,3 +45,12 @@ def test_the_manifests_that_came_last_speak_for_the_archive(place: Installation,
     assert (place.archived("W1TEST02") / "images" / "added.txt").exists()
     for rid in ("W1TEST01", "W1TEST02"):
         assert fixity.check(place.settings, place.ledger, rid).intact
+
+
+def test_manifests_of_an_equal_copy_without_any_are_kept(place: Installation, bag: Bagger) -> None:
+    """As works stand in an archive that were put there in other ways."""
+    made = bag("W1TEST01")
+    shutil.copytree(made.works[0], place.archived("W1TEST01"))
+    place.settled(made)
+    assert not (place.archived("W1TEST01") / "W1TEST01.bag").exists()
+    assert fixity.check(place.settings, place.ledger, "W1TEST01").intact

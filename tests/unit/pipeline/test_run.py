@@ -1,4 +1,4 @@
-"""The whole pipeline in one process, works named by hand, and the fixity of what is archived."""
+"""The whole pipeline in one process, and the fixity of what is archived."""
 
 import os
 import subprocess
@@ -6,19 +6,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from tests.support.pipeline import STAMP, Bag, Bagger, Installation, is_archived, messages_left, queue_entry, tree
+from tests.support.pipeline import STAMP, Bagger, Installation, is_archived, messages_left, queue_entry
 
-from glacier_sync import bags, pipeline
+from glacier_sync import pipeline
 from glacier_sync.errors import ConfigurationError, PermanentError
 from glacier_sync.ledger import LedgerObject, Run
 from glacier_sync.pipeline import Done, Failed, Outcome, RetryLater, fixity
 from glacier_sync.pipeline import run as pipeline_run
-from glacier_sync.pipeline.by_hand import sync_works
 from glacier_sync.pipeline.report import report
-from glacier_sync.pipeline.work_sync import WorkResult
 from glacier_sync.works import staging_key
 
 RID = "W1TEST01"
@@ -175,91 +172,6 @@ def test_a_report_tells_why_an_object_failed(place: Installation, bag: Bagger) -
     assert found.phase == "failed"
     assert "there is no such object" in (found.reason or "")
     assert "404" in (found.cause or "")
-
-
-# --- by hand --------------------------------------------------------------------
-
-
-def unpacked(place: Installation, made: Bag) -> list[Path]:
-    """Unpack a bag into a staging folder."""
-    return [work.path for work in bags.unbag(made.zip_path, place.home / "staging", workers=1)]
-
-
-def test_unpacked_works_are_synced_by_hand(place: Installation, bag: Bagger) -> None:
-    made = bag("W1TEST01", "W1TEST02")
-    results = sync_works(place.settings, unpacked(place, made), STAMP, quiet)
-    assert results == [WorkResult(work.name, "Passed", None) for work in made.works]
-    assert all(is_archived(place, work) for work in made.works)
-    assert sync_works(place.settings, unpacked_at(place), STAMP, quiet) == results
-
-
-def unpacked_at(place: Installation) -> list[Path]:
-    return sorted(path for path in (place.home / "staging").iterdir() if path.suffix != ".bag")
-
-
-def test_works_by_hand_by_a_relative_path(place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder,) = unpacked(place, bag(RID))
-    monkeypatch.chdir(folder.parent)
-    assert sync_works(place.settings, [Path(RID)], STAMP, quiet) == [WorkResult(RID, "Passed", None)]
-
-
-def test_a_damaged_work_is_not_synced_by_hand(place: Installation, bag: Bagger) -> None:
-    folders = unpacked(place, bag("W1TEST01", "W1TEST02"))
-    next(folders[0].rglob("*.jpg")).write_bytes(b"damaged")
-    first, second = sync_works(place.settings, folders, STAMP, quiet)
-    assert first == WorkResult(
-        "W1TEST01",
-        None,
-        "W1TEST01 isn't what its bag's manifest says: 1 changed (archive/W1TEST01-I0001/I00010001.jpg); "
-        "unpack its bag again",
-    )
-    assert second == WorkResult("W1TEST02", "Passed", None)
-    assert not place.archived("W1TEST01").exists()
-
-
-def test_a_different_work_is_refused_by_hand(place: Installation, bag: Bagger) -> None:
-    folders = unpacked(place, bag(RID))
-    (place.archived(RID) / "images").mkdir(parents=True)
-    (result,) = sync_works(place.settings, folders, STAMP, quiet)
-    assert (result.rid, result.audit) == (RID, None)
-    assert "the archive has a different copy" in (result.failure or "")
-    assert tree(place.archived(RID)) == {}
-
-
-def test_an_audit_that_fails_by_hand(place: Installation, bag: Bagger) -> None:
-    def remove_page(work: Path) -> None:
-        for page in work.rglob("*0002.*"):
-            page.unlink()
-
-    (result,) = sync_works(place.settings, unpacked(place, bag(RID, change=remove_page, images=3)), STAMP, quiet)
-    assert (result.rid, result.audit) == (RID, "Failed")
-    assert (result.failure or "").startswith(f"{RID} failed its audit: ")
-
-
-def test_what_cannot_be_synced_by_hand_changes_nothing(place: Installation, bag: Bagger) -> None:
-    folders = unpacked(place, bag(RID))
-    no_work = place.home / "staging" / "W1NOTHING"
-    no_work.mkdir()
-    no_bag = place.home / "staging" / "W1NOBAG"
-    (no_bag / "images").mkdir(parents=True)
-    for wrong, words in (
-        ([*folders, no_work], "W1NOTHING isn't a work: expected a directory that has archive, images, "),
-        ([*folders, no_bag], "W1NOBAG has no manifest to verify it by: expected W1NOBAG/W1NOBAG.bag"),
-        ([*folders, place.home / "elsewhere" / RID], f"{RID} is named twice: expected each work once"),
-    ):
-        with pytest.raises(ConfigurationError, match=words):
-            sync_works(place.settings, wrong, STAMP, quiet)
-    assert not place.archived(RID).exists()
-    assert not place.settings.log_dir.exists()
-
-
-def test_an_archive_that_goes_away_while_works_are_synced_by_hand(place: Installation, bag: Bagger) -> None:
-    folders = unpacked(place, bag(RID))
-    root = place.archived(RID).parent.parent
-    root.rmdir()
-    with pytest.raises(ConfigurationError, match="is it mounted"):
-        sync_works(place.settings, folders, STAMP, quiet)
-    assert not root.exists()
 
 
 # --- fixity ---------------------------------------------------------------------

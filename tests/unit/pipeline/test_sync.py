@@ -10,7 +10,8 @@ import pytest
 from tests.support.pipeline import Bag, Bagger, Installation, add_page, change_page, is_archived
 
 from glacier_sync import pipeline
-from glacier_sync.pipeline import Done, Failed, RetryLater, fixity, work_sync
+from glacier_sync.ledger import Run
+from glacier_sync.pipeline import Done, Failed, RetryLater, destination, fixity, sync, work_sync
 from glacier_sync.pipeline.report import report
 
 RID = "W1TEST01"
@@ -26,6 +27,12 @@ def put_there(place: Installation, made: Bag) -> Path:
     to = place.archived(made.works[0].name)
     shutil.copytree(made.works[0], to)
     return to
+
+
+def listing(place: Installation) -> Path:
+    """Return where all differences of the work are listed."""
+    logs = Path(work_sync.log_folder(place.settings, place.context().logical_date))
+    return logs / f"sync-{logs.name}-{RID}.differences.txt"
 
 
 # --- the destination rule ----------------------------------------------------------
@@ -90,9 +97,11 @@ def test_what_is_different_fails_and_stays(
     outcome, item = place.settled(bag(RID))
     assert isinstance(outcome, Failed)
     assert outcome.reason == (
-        f"{RID}: the archive has a different copy at {to}: {words}; "
+        f"{RID}: the archive has a different copy at {to}: {words}; all is listed in {listing(place)}; "
         "compare the two, and set sync.replace if the restored one is to replace it"
     )
+    kind, name = words.removeprefix("1 ").removesuffix(")").split(" (")
+    assert listing(place).read_text() == f"{kind}: {name}\n"
     assert stamps(to) == before
     assert (item.phase, item.failure_reason) == ("failed", outcome.reason)
     assert item.works[0].reason == outcome.reason
@@ -108,6 +117,11 @@ def test_what_is_different_is_replaced_if_the_site_says_so(place: Installation, 
     assert isinstance(outcome, Done), outcome
     assert is_archived(place, bag(RID).works[0])
     assert item.phase == "synced"
+    said = [event.message for event in place.ledger.events(item.id)]
+    assert (
+        f"updating the archive's copy of {RID} at {to}: 1 added (images/added.txt); "
+        f"1 changed (archive/{RID}-I0001/I00010001.jpg)"
+    ) in said
 
 
 def test_a_work_does_not_decide_that_it_replaces_another(place: Installation, bag: Bagger) -> None:
@@ -122,6 +136,60 @@ def test_a_work_does_not_decide_that_it_replaces_another(place: Installation, ba
     assert isinstance(outcome, Failed)
     assert "a work may not set sync.replace" in outcome.reason
     assert stamps(to) == before
+
+
+def test_a_works_own_bad_options_fail_that_work_only(place: Installation, bag: Bagger) -> None:
+    def ask(work: Path) -> None:
+        (work / "config").mkdir()
+        (work / "config" / "sync.yml").write_text("sync: {arkive: true}")
+
+    made = bag("W1TEST01", "W1TEST02", change=ask)
+    outcome, item = place.settled(made)
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith("W1TEST02: ")
+    assert "config/sync.yml: unknown key 'sync.arkive'" in outcome.reason
+    assert {work.rid: str(work.phase) for work in item.works} == {"W1TEST01": "synced", "W1TEST02": "failed"}
+    assert is_archived(place, made.works[0])
+
+
+def test_a_copy_that_appears_after_the_plan_is_compared_and_not_updated(place: Installation, bag: Bagger) -> None:
+    number = place.debagged(bag(RID))
+    script = place.planned(number)
+    to = put_there(place, bag(RID))
+    change_page(to)
+    before = stamps(to)
+    outcome = pipeline.judge_sync(place.context(), number, work_sync.run_script(script))
+    assert isinstance(outcome, RetryLater)
+    assert f"{to} is there, and wasn't when this sync was planned" in outcome.reason
+    outcome = sync.sync(place.context(), number)
+    assert isinstance(outcome, Failed)
+    assert f"the archive has a different copy at {to}: 1 changed" in outcome.reason
+    assert stamps(to) == before
+
+
+def test_a_work_that_cannot_be_copied_as_it_is_fails_for_good(place: Installation, bag: Bagger) -> None:
+    number = place.debagged(bag(RID))
+    script = place.planned(number)
+    link = next(place.settings.work_dir.glob(f"*/{RID}/images")) / "link"
+    link.symlink_to("/etc/passwd")
+    outcome = pipeline.judge_sync(place.context(), number, work_sync.run_script(script))
+    assert isinstance(outcome, Failed)
+    assert f"{link} is a link or a device" in outcome.reason
+    assert not place.archived(RID).exists()
+
+
+def test_one_postponed_work_does_not_hide_the_others(place: Installation, bag: Bagger) -> None:
+    made = bag("W1TEST01", "W1TEST02")
+    number = place.debagged(made)
+    place.archived("W1TEST01").parent.mkdir()
+    with destination.locked(place.archived("W1TEST01")):
+        outcome = sync.sync(place.context(), number)
+    assert isinstance(outcome, RetryLater)
+    assert "another sync of this work is running" in outcome.reason
+    phases = {work.rid: str(work.phase) for work in place.ledger.object(number).works}
+    assert phases == {"W1TEST01": "debagged", "W1TEST02": "synced"}
+    assert isinstance(sync.sync(place.context(), number), Done)
+    assert all(is_archived(place, work) for work in made.works)
 
 
 def test_an_archive_that_is_not_mounted(place: Installation, bag: Bagger) -> None:
@@ -162,19 +230,63 @@ def test_a_site_that_wants_nothing_in_its_archive(place: Installation, bag: Bagg
 # --- fixity after the copy ---------------------------------------------------------
 
 
-def test_a_copy_that_is_damaged_after_the_audit_fails_and_is_named(place: Installation, bag: Bagger) -> None:
+def test_a_new_copy_that_is_damaged_fails_and_loses_its_name(place: Installation, bag: Bagger) -> None:
     number = place.debagged(bag(RID))
     last_line = work_sync.run_script(place.planned(number))
-    change_page(place.archived(RID))
+    to = place.archived(RID)
+    change_page(to)
     outcome = pipeline.judge_sync(place.context(), number, last_line)
+    aside = to.with_name(f".{RID}.damaged-2026-03-01_07.00.00")
     assert isinstance(outcome, Failed)
     assert outcome.reason == (
-        f"{RID}: the archive's copy at {place.archived(RID)} isn't what the bag holds: "
-        f"1 changed (archive/{RID}-I0001/I00010001.jpg)"
+        f"{RID}: the archive's copy at {to} isn't what the bag holds: 1 changed (archive/{RID}-I0001/I00010001.jpg); "
+        f"all is listed in {listing(place)}; it was moved to {aside}, to be removed when the disk has been looked at; "
+        "check the archive's disk, and sync again"
     )
     item = place.ledger.object(number)
     assert (item.phase, item.works[0].phase) == ("failed", "failed")
     assert outcome.cause.startswith(f"logs: {place.settings.log_dir}/sync-logs/2026-03-01/")
+    assert sorted(path.name for path in to.parent.iterdir()) == [aside.name]
+    assert (aside / "images").is_dir()
+    place.ledger.retry([number], Run.by_hand())
+    place.run()
+    assert is_archived(place, bag(RID).works[0])
+
+
+def test_a_replaced_copy_that_is_damaged_keeps_its_name(place: Installation, bag: Bagger) -> None:
+    place.say({"sync": {"replace": True}})
+    to = put_there(place, bag(RID))
+    add_page(to)
+    number = place.debagged(bag(RID))
+    last_line = work_sync.run_script(place.planned(number))
+    change_page(to)
+    outcome = pipeline.judge_sync(place.context(), number, last_line)
+    assert isinstance(outcome, Failed)
+    assert f"the archive's copy at {to} isn't what the bag holds: 1 changed" in outcome.reason
+    assert "moved" not in outcome.reason
+    assert [path.name for path in to.parent.iterdir()] == [RID]
+
+
+def test_a_copy_that_somebody_syncs_is_not_judged_meanwhile(place: Installation, bag: Bagger) -> None:
+    number = place.debagged(bag(RID))
+    last_line = work_sync.run_script(place.planned(number))
+    change_page(place.archived(RID))
+    with destination.locked(place.archived(RID)):
+        outcome = pipeline.judge_sync(place.context(), number, last_line)
+    assert isinstance(outcome, RetryLater)
+    assert "another sync of this work is running" in outcome.reason
+    assert place.archived(RID).exists()
+
+
+def test_a_copy_that_is_gone_is_made_again(place: Installation, bag: Bagger) -> None:
+    number = place.debagged(bag(RID))
+    last_line = work_sync.run_script(place.planned(number))
+    shutil.rmtree(place.archived(RID))
+    outcome = pipeline.judge_sync(place.context(), number, last_line)
+    assert isinstance(outcome, RetryLater)
+    assert "isn't there any more" in outcome.reason
+    assert isinstance(sync.sync(place.context(), number), Done)
+    assert is_archived(place, bag(RID).works[0])
 
 
 # --- audits ------------------------------------------------------------------------
@@ -205,6 +317,19 @@ def test_an_audit_that_fails_after_the_copy(place: Installation, bag: Bagger) ->
     assert isinstance(outcome, Failed)
     assert outcome.reason.startswith(f"{RID} failed its audit: File Sequence Test: ")
     assert item.works[0].audit == "Failed"
+
+
+def test_an_equal_copy_has_to_pass_the_audit_after_the_copy_too(place: Installation, bag: Bagger) -> None:
+    """As a try finds it that follows one which was killed between the copy and its audit."""
+    place.say({"audit": {"pre": ["-T", "NoFilesInFolder"], "post": ["-T", "FileSequence"]}})
+    made = without_second_page(bag)
+    to = put_there(place, made)
+    before = stamps(to)
+    outcome, item = place.settled(made)
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith(f"{RID} failed its audit: File Sequence Test: ")
+    assert item.works[0].phase == "failed"
+    assert stamps(to) == before
 
 
 def test_one_work_that_fails_leaves_the_other_of_its_bag(place: Installation, bag: Bagger) -> None:

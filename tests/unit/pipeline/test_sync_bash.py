@@ -1,8 +1,14 @@
 """The bash between the halves of a sync: its logs, its ends, its web, a kill, and names of any kind."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +59,7 @@ def test_a_step_that_keeps_failing_fails_the_object(
     (place.home / "bin").mkdir()
     (outcome,) = place.run(bin_dir=place.home / "bin", max_unknown_errors=2).outcomes.values()
     assert isinstance(outcome, Failed)
-    assert outcome.reason == "syncOneWork.sh ended with exit status 127, 2 times; see the cause and the log"
+    assert outcome.reason == f"{RID}: syncOneWork.sh ended with exit status 127, 2 times; see the cause and the log"
     assert not place.archived(RID).exists()
 
 
@@ -76,6 +82,66 @@ def test_another_sync_of_the_work_is_waited_for(place: Installation, bag: Bagger
     assert isinstance(outcome, RetryLater)
     assert "another sync of this work is running; try again when it is done" in outcome.reason
     assert isinstance(sync.sync(place.context(), number), Done)
+
+
+# --- the end of the process that runs the bash ---------------------------------------
+
+RUN_SCRIPT = "import sys; from glacier_sync.pipeline import work_sync; work_sync.run_script(sys.stdin.read())"
+ENDS_SLOWLY = """#!/usr/bin/env bash
+mkdir -p "${!#}"
+echo $$ >"$(dirname "$0")/copying"
+exec sleep 600
+"""
+
+
+@pytest.fixture
+def slow_site(place: Installation) -> Path:
+    """The site's own folder of scripts: ours, and a cp that doesn't end."""
+    folder = place.home / "bin"
+    folder.mkdir()
+    (folder / "syncOneWork.sh").symlink_to(place.settings.bin_dir / "syncOneWork.sh")
+    (folder / "cp").write_text(ENDS_SLOWLY)
+    (folder / "cp").chmod(0o755)
+    return folder
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_everything_ends_with_the_process_that_is_killed(place: Installation, bag: Bagger, slow_site: Path) -> None:
+    number = place.debagged(bag(RID))
+    outcome = pipeline.plan_sync(place.context(bin_dir=slow_site), number)
+    assert isinstance(outcome, Done)
+    process = subprocess.Popen([sys.executable, "-c", RUN_SCRIPT], stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        assert process.stdin
+        process.stdin.write(str(outcome.facts["script"]).encode())
+        process.stdin.close()
+        wait_for(lambda: (slow_site / "copying").exists() and (slow_site / "copying").read_text().endswith("\n"))
+        copying = int((slow_site / "copying").read_text())
+        assert is_running(copying)
+        process.kill()
+        process.wait()
+        wait_for(lambda: not is_running(copying))
+        log = next(place.settings.log_dir.rglob(f"sync-*-{RID}.log"))
+        wait_for(lambda: "stopped by SIGTERM" in log.read_text())
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert isinstance(sync.sync(place.context(), number), Done)
+    assert is_archived(place, bag(RID).works[0])
+    assert [path.name for path in place.archived(RID).parent.iterdir()] == [RID]
+
+
+def wait_for(has_come: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not has_come():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 # --- a kill between what is recorded -----------------------------------------------

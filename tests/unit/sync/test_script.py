@@ -18,7 +18,8 @@ from glacier_sync.settings import Settings
 from glacier_sync.sync import SyncOptions, WorkSync, bash_environment, failure_line, sync_script, work_log
 
 STAND_IN = """#!/bin/bash
-printf '%s\\0' "LOCAL=$LOCAL_AUDIT_OPTIONS" "REPO=$REPO_AUDIT_OPTIONS" "NO_REFRESH=$NO_REFRESH_WEB" "$@" >>"$CALLS"
+printf '%s\\0' "LOCAL=$LOCAL_AUDIT_OPTIONS" "REPO=$REPO_AUDIT_OPTIONS" "NO_REFRESH=$NO_REFRESH_WEB" \
+    "HAS=$ARCHIVE_STANDING" "$@" >>"$CALLS"
 printf '\\0' >>"$CALLS"
 echo "noise {\\"statuses\\": []}"
 case "${!#}" in
@@ -52,13 +53,15 @@ def calls(environment: dict[str, str]) -> list[list[str]]:
     return [[os.fsdecode(word) for word in record.split(b"\0")] for record in records]
 
 
-def sync_of(path: str | Path, *, archive: bool = True, web: bool = False, **options: Any) -> WorkSync:
-    return WorkSync(Path(path), SyncOptions(**options), archive=archive, web=web)
+def sync_of(
+    path: str | Path, *, archive: bool = True, web: bool = False, archive_has: str = "", **options: Any
+) -> WorkSync:
+    return WorkSync(Path(path), SyncOptions(**options), archive=archive, web=web, archive_has=archive_has)
 
 
 def test_each_work_is_called_as_its_options_say(environment: dict[str, str]) -> None:
     works = [
-        sync_of("/w/W1"),
+        sync_of("/w/W1", archive_has="absent"),
         sync_of("/w/W2", web=True, replace=True, audit_pre=("-T", "a:b"), audit_post=("-D", "k=v")),
         sync_of("/w/W3", archive=False, update_web=False),
     ]
@@ -67,9 +70,12 @@ def test_each_work_is_called_as_its_options_say(environment: dict[str, str]) -> 
     listed = ["-s", environment["successWorkList"], "--"]
     assert result == {"statuses": [0, 0, 0]}
     assert calls(environment) == [
-        ["LOCAL=", "REPO=", "NO_REFRESH=", *archive, *listed, "/w/W1"],
-        ["LOCAL=-T a:b", "REPO=-D k=v", "NO_REFRESH=", "-A", "-W", *archive, "-w", "s3://web/x y", *listed, "/w/W2"],
-        ["LOCAL=", "REPO=", "NO_REFRESH=Yes", "--", "/w/W3"],
+        ["LOCAL=", "REPO=", "NO_REFRESH=", "HAS=absent", *archive, *listed, "/w/W1"],
+        [
+            *["LOCAL=-T a:b", "REPO=-D k=v", "NO_REFRESH=", "HAS=", "-A", "-W"],
+            *[*archive, "-w", "s3://web/x y", *listed, "/w/W2"],
+        ],
+        ["LOCAL=", "REPO=", "NO_REFRESH=Yes", "HAS=", "--", "/w/W3"],
     ]
 
 

@@ -1,0 +1,97 @@
+"""What syncing works came to: the script's ends, the audits' reports, the fixity of the archive's copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from glacier_sync import audit
+from glacier_sync.errors import GlacierSyncError, TransientError
+from glacier_sync.pipeline import destination, work_sync
+from glacier_sync.pipeline.destination import Standing
+from glacier_sync.pipeline.work_sync import ScriptFailedError
+from glacier_sync.progress import Progress
+from glacier_sync.settings import Settings
+from glacier_sync.sync import REFUSED, TRY_AGAIN_LATER, failure_line, work_log
+
+
+class SyncPostponedError(TransientError):
+    """``syncOneWork.sh`` met a cause that passes: the archive is away or full, or another sync is running."""
+
+
+@dataclass(frozen=True)
+class WorkResult:
+    """What syncing one work came to.
+
+    ``failure`` says why it failed for good; ``unsettled`` is what was met
+    instead of a result, and says nothing about the work.
+    """
+
+    rid: str
+    audit: str | None = None
+    failure: str | None = None
+    unsettled: GlacierSyncError | None = None
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges the works of one run of the bash, by its result."""
+
+    settings: Settings
+    stamp: datetime
+    result: Mapping[str, Any]
+    progress: Progress
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return work_sync.environment(self.settings, self.stamp)
+
+    def works(self, folders: Mapping[str, Path]) -> list[WorkResult]:
+        """Judge each work that the bash tried; ``folders`` has their folders by RID."""
+        tried = zip(self.result["works"], self.result["standings"], self.result["statuses"], strict=True)
+        return [self._judged(folders[rid], Standing(standing), status) for rid, standing, status in tried]
+
+    def _judged(self, folder: Path, standing: Standing, status: int) -> WorkResult:
+        rid = folder.name
+        try:
+            report = self._report(rid)
+            outcome = str(report.outcome) if report else None
+            if status and report and report.failed:
+                return WorkResult(rid, outcome, f"{rid} {audit.summary(report)}")
+            failure = self._failure(rid, status) if status else self._damage(folder, standing)
+        except GlacierSyncError as error:
+            return WorkResult(rid, unsettled=error)
+        return WorkResult(rid, outcome, failure)
+
+    def _report(self, rid: str) -> audit.WorkReport | None:
+        logs = Path(self._environment["auditToolLogDateTimeDir"])
+        return audit.find_report(logs, rid, datetime.fromisoformat(self.result["started"]))
+
+    def _failure(self, rid: str, status: int) -> str:
+        line = failure_line(work_log(self._environment, rid)) or ""
+        _, _, told = line.partition(": FAILED: ")
+        what = f"{rid}: {told or f'syncOneWork.sh ended with exit status {status}'}"
+        if status == REFUSED:
+            return what
+        kind = SyncPostponedError if status == TRY_AGAIN_LATER else ScriptFailedError
+        raise kind(what, cause=f"exit status {status}")
+
+    def _damage(self, folder: Path, standing: Standing) -> str | None:
+        """Compare a copy that was made just now with the bag, on the disk; nobody changes it meanwhile."""
+        if standing not in {Standing.ABSENT, Standing.REPLACED}:
+            return None
+        with destination.locked(destination.place_of(self.settings, folder.name)):
+            found = destination.examine(self.settings, folder, progress=self.progress)
+            if found.standing is Standing.EQUAL:
+                return None
+            if found.standing is Standing.ABSENT:
+                raise SyncPostponedError(f"{found.path} isn't there any more: it is copied again")
+            listing = work_sync.list_differences(self.settings, self.stamp, folder.name, found.differences)
+            what = f"isn't what the bag holds: {found.differences}; all is listed in {listing}"
+            if standing is Standing.ABSENT:
+                aside = destination.set_aside(found.path, self._environment["jobDateTime"])
+                what += f"; it was moved to {aside}, to be removed when the disk has been looked at"
+            return f"{folder.name}: the archive's copy at {found.path} {what}; check the archive's disk, and sync again"
