@@ -27,10 +27,15 @@ def divide(contents: Contents, *, zip_name: str, rid: str) -> Listing:
         files, folders = contents.files, frozenset(contents.folders)
         defects = (*contents.defects, *inner)
         return Listing((Bag(rid, "", files, folders, Refused(files, contents.states), defects),))
-    return _nested(contents, tops, zip_name)
+    if not tops:
+        files, folders = contents.files, frozenset(contents.folders)
+        defects = tuple(contents.defects)
+        plain = Bag(rid, "", files, folders, Refused(files, contents.states), defects)
+        return Listing((), (*defects, _no_bag(files, zip_name)), plain)
+    return _nested(contents, tops)
 
 
-def _nested(contents: Contents, tops: Collection[str], zip_name: str) -> Listing:
+def _nested(contents: Contents, tops: Collection[str]) -> Listing:
     """Return the bags that are folders at the zip's root."""
     numbers, outside = _by_top(contents.files, tops)
     folders: dict[str, set[str]] = defaultdict(set)
@@ -42,8 +47,6 @@ def _nested(contents: Contents, tops: Collection[str], zip_name: str) -> Listing
     for defect in contents.defects:
         top, slash, _ = defect.path.partition("/")
         defects[top if slash and top in tops else ""].append(defect)
-    if not tops:
-        return Listing((), (*defects[""], _no_bag(contents.files, zip_name)))
     bags = []
     for top in tops:
         prefix = f"{top}/"

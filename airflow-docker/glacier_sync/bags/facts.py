@@ -45,6 +45,7 @@ def work_facts(work: UnbaggedWork) -> dict[str, Any]:
         "bag_dir": str(work.bag_dir),
         "files": work.files,
         "bytes": work.bytes,
+        "proven": work.proven,
         "warnings": _all(work.warnings),
     }
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from glacier_sync.bags.defects import Defect, NoWork, SameName, StrayFile, UnsafeName
 from glacier_sync.bags.inspection import Inspection
+from glacier_sync.bags.sources import Bag
 from glacier_sync.bags.tagfiles import PAYLOAD_PREFIX
 from glacier_sync.works import BAG_SUFFIX
 
 _LONGEST_PATH = 4095
+_MAX_BYTES_OF_CHAR = 4
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,58 @@ class PlannedWork:
     warnings: tuple[Defect, ...]
 
 
+@dataclass(frozen=True)
+class BagPlaces:
+    """Where the files of one bag go: those of its works, and its tag files to ``bag_dir``.
+
+    ``inside`` is what the names of its files lack to be names in a bag: nothing, or
+    ``data/`` where a zip has works and no bag.
+    """
+
+    works: Mapping[str, str]
+    bag_dir: str
+    inside: str = ""
+
+    def place(self, name: str) -> tuple[str | None, str | None]:
+        """Return the work that a file belongs to, and its place; no place for a stray one."""
+        name = f"{self.inside}{name}"
+        if not name.startswith(PAYLOAD_PREFIX):
+            return None, f"{self.bag_dir}/{name}"
+        for rid, prefix in self.works.items():
+            if name.startswith(prefix):
+                return rid, f"{rid}/{place_in_work(rid, name[len(prefix) :])}"
+        return None, None
+
+    def same_place(self, name: str, files: Container[str]) -> str | None:
+        """Return the payload file that would go where a tag file goes, if there is one.
+
+        That takes a work that was unpacked from a bag before, and tag files that lie as
+        its own do.
+        """
+        if len(self.works) != 1 or name.startswith(PAYLOAD_PREFIX):
+            return None
+        ((rid, prefix),) = self.works.items()
+        other = f"{prefix}{name}"
+        return other if name.startswith(f"{bag_folder(rid)}/") and other in files else None
+
+
 @dataclass
 class Plan:
-    """By each file's name in the zip its place; ``tops`` are the folders that are put in place at the end."""
+    """Places by the bags' prefixes; ``tops`` are the folders that are put in place at the end."""
 
-    places: dict[str, str] = field(default_factory=dict)
+    bags: dict[str, BagPlaces] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     tops: list[str] = field(default_factory=list)
     works: list[PlannedWork] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
+
+    def place(self, path: str) -> str:
+        """Return where a file goes, by its name in the zip. Raises KeyError if it has no place."""
+        prefix = "" if "" in self.bags else f"{path.partition('/')[0]}/"
+        _, place = self.bags[prefix].place(path[len(prefix) :])
+        if place is None:
+            raise KeyError(path)
+        return place
 
 
 def bag_folder(rid: str) -> str:
@@ -52,55 +97,69 @@ def place_in_work(rid: str, name: str) -> str:
     return f"{folder}/{name}" if name.startswith(f"{folder}/") else name
 
 
-def plan_places(inspections: Sequence[Inspection], to: Path) -> Plan:
+def plan_places(inspections: Sequence[Inspection], to: Path, *, plain: bool = False) -> Plan:
     """Decide where each file of the bags goes below ``to``; note what can't be placed.
 
     The tag files of a bag of one work go to ``<Work>/<Work>.bag/``, those of a bag
-    of several to ``<Bag>.bag/``.
+    of several to ``<Bag>.bag/``, and so do those that a ``plain`` zip gets.
     """
     plan = Plan()
     for inspection in inspections:
-        _plan_bag(plan, inspection)
+        _plan_bag(plan, inspection, plain=plain)
     plan.folders = _with_parents(plan.folders)
     room = _LONGEST_PATH - len(os.fsencode(to.absolute())) - len("/.unbag-0123456789abcdef/content/")
-    taken: dict[str, str] = {}
-    for name, place in plan.places.items():
-        if place in taken:
-            plan.defects.append(SameName(name, f"and {taken[place]} would be unpacked to {place}", "one"))
-        elif place in plan.folders:
-            plan.defects.append(SameName(name, f"would be unpacked to {place}, a folder", "a place of its own"))
-        elif len(os.fsencode(place)) > room:
-            plan.defects.append(UnsafeName(name, f"is too long a path below {to}", f"{room} bytes at most"))
-        taken[place] = name
+    for inspection in inspections:
+        bag = inspection.bag
+        if bag.prefix in plan.bags:
+            plan.defects += _misplaced(bag, plan.bags[bag.prefix], plan.folders, to, room)
     return plan
 
 
-def _plan_bag(plan: Plan, inspection: Inspection) -> None:
+def _misplaced(bag: Bag, places: BagPlaces, folders: Container[str], to: Path, room: int) -> Iterator[Defect]:
+    """Yield which files can't be where they would go."""
+    for name in bag.files:
+        _, place = places.place(name)
+        if place is None:
+            continue
+        other = places.same_place(name, bag.files)
+        if other is not None:
+            found = f"and {bag.prefix}{other} would be unpacked to {place}"
+            yield SameName(f"{bag.prefix}{name}", found, "one")
+        elif place in folders:
+            yield SameName(f"{bag.prefix}{name}", f"would be unpacked to {place}, a folder", "a place of its own")
+        elif len(place) * _MAX_BYTES_OF_CHAR > room and len(os.fsencode(place)) > room:
+            yield UnsafeName(f"{bag.prefix}{name}", f"is too long a path below {to}", f"{room} bytes at most")
+
+
+def _plan_bag(plan: Plan, inspection: Inspection, *, plain: bool) -> None:
     bag, works = inspection.bag, inspection.works
     if not works:
-        expected = "one in data/, a folder with archive, images, sources or eBooks"
+        where = "the zip" if plain else PAYLOAD_PREFIX
+        expected = f"one in {where}, a folder with archive, images, sources or eBooks"
         plan.defects.append(NoWork(bag.prefix or bag.name, "holds no work", expected))
         return
     bag_dir = bag_folder(bag.name)
-    if len(works) == 1:
+    if len(works) == 1 and not plain:
         (rid,) = works
         bag_dir = f"{rid}/{bag_folder(rid)}"
     else:
         plan.tops.append(bag_dir)
+        plan.folders.add(bag_dir)
+    places = BagPlaces(works, bag_dir, PAYLOAD_PREFIX if plain else "")
+    plan.bags[bag.prefix] = places
     counts = {rid: [0, 0] for rid in works}
     for name, size in bag.files.items():
-        owner, place = _place(name, works, bag_dir)
+        owner, place = places.place(name)
         if place is None:
             found = "belongs to no work, and would be lost"
             plan.defects.append(StrayFile(f"{bag.prefix}{name}", found, "works only"))
             continue
-        plan.places[f"{bag.prefix}{name}"] = place
         plan.folders.add(place.rpartition("/")[0])
         if owner is not None:
             counts[owner][0] += 1
             counts[owner][1] += size
     for folder in bag.folders:
-        _, place = _place(f"{folder}/", works, bag_dir)
+        _, place = places.place(f"{folder}/")
         if place is not None:
             plan.folders.add(place.removesuffix("/"))
     for rid, (files, size) in counts.items():
@@ -109,16 +168,6 @@ def _plan_bag(plan: Plan, inspection: Inspection) -> None:
             plan.defects.append(SameName(f"{bag.prefix}{works[rid]}", found, "each work once"))
         plan.tops.append(rid)
         plan.works.append(PlannedWork(rid, bag_dir, files, size, tuple(inspection.warnings)))
-
-
-def _place(name: str, works: Mapping[str, str], bag_dir: str) -> tuple[str | None, str | None]:
-    """Return the work that a file of a bag belongs to, and its place; no place for a stray one."""
-    if not name.startswith(PAYLOAD_PREFIX):
-        return None, f"{bag_dir}/{name}"
-    for rid, prefix in works.items():
-        if name.startswith(prefix):
-            return rid, f"{rid}/{place_in_work(rid, name.removeprefix(prefix))}"
-    return None, None
 
 
 def _with_parents(folders: set[str]) -> set[str]:

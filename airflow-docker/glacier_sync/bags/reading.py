@@ -20,17 +20,21 @@ from glacier_sync.hashing.crew import hash_files
 from glacier_sync.hashing.tasks import Job, Outcome, Task
 from glacier_sync.progress import Progress
 
+RECORDED = "sha512"
+
 
 @dataclass(frozen=True)
 class Target:
     """Where files are written while they are read: ``place`` tells each one's path below ``folder``.
 
-    The lock open as ``lock_fd`` is held until nobody writes there any more.
+    The lock open as ``lock_fd`` is held until nobody writes there any more. Where nothing
+    proves the files, ``record`` takes each one's name and checksum by ``RECORDED``.
     """
 
     folder: Path
     place: Callable[[str], str]
     lock_fd: int
+    record: Callable[[str, str], None] | None = None
 
 
 def read_bags(
@@ -50,7 +54,7 @@ def read_bags(
     wrong: dict[Task, list[ChecksumMismatch]] = {}
     job = source.job()
     if target:
-        job = job._replace(target=os.fspath(target.folder), lock_fd=target.lock_fd)
+        job = job._replace(target=os.fspath(target.folder), lock_fd=target.lock_fd, checked=target.record is not None)
     tasks, load = _tasks(source, inspections, target)
     with hash_files(job, tasks, load, workers=workers, progress=progress) as outcomes:
         for task, outcome in outcomes:
@@ -60,6 +64,8 @@ def read_bags(
             elif outcome.unwritten:
                 problem = "has a name that the disk unpacked to takes for that of another file"
                 found[task.owner].append(SameName(task.name, problem, "a file system that keeps them apart"))
+            elif target and target.record:
+                target.record(task.name, *outcome.digests)
             elif task.algorithms:
                 mismatches = _mismatches(task, outcome, checks[task.owner][task.name.removeprefix(task.owner)])
                 if mismatches:
@@ -99,6 +105,8 @@ def _task(source: Source, inspection: Inspection, name: str, size: int, target: 
     prefix = inspection.bag.prefix
     path = f"{prefix}{name}"
     entry = source.entry(path)
+    if target and target.record:
+        algorithms = (RECORDED,)
     if target is None:
         return Task(path, size, algorithms, entry, owner=prefix)
     return Task(path, size, algorithms, entry, target.place(path), source.modified(path), prefix)

@@ -45,10 +45,14 @@ class Bag:
 
 @dataclass(frozen=True)
 class Listing:
-    """The bags of a source, and the defects that belong to none of them."""
+    """The bags of a source, and the defects that belong to none of them.
+
+    ``plain`` are the files of a zip without a bag, for those who take them without proof.
+    """
 
     bags: tuple[Bag, ...]
     defects: tuple[Defect, ...] = ()
+    plain: Bag | None = None
 
 
 class Source(Protocol):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import stat
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from glacier_sync.bags.errors import PathError, mode_of
 from glacier_sync.bags.inspection import Inspection, inspect
 from glacier_sync.bags.names import shown
 from glacier_sync.bags.placing import plan_places
+from glacier_sync.bags.plain import Record, inspect_plain
 from glacier_sync.bags.reading import Target, read_bags
 from glacier_sync.bags.workspace import workspace
 from glacier_sync.bags.zips import ZipSource
@@ -26,6 +29,7 @@ class UnbaggedWork:
 
     ``bag_dir`` is where the tag files of its bag are: in the work if it is the
     bag's only one, else beside the bag's works. ``warnings`` are those of its bag.
+    What came without a bag is not ``proven``: its tag files hold what was found.
     """
 
     rid: str
@@ -34,6 +38,7 @@ class UnbaggedWork:
     files: int
     bytes: int
     warnings: tuple[Defect, ...] = ()
+    proven: bool = True
 
 
 def unbag(
@@ -45,13 +50,16 @@ def unbag(
     keep_free: int = 0,
     replace: bool = False,
     warnings_as_errors: Collection[str] = (),
+    plain: bool = False,
 ) -> tuple[UnbaggedWork, ...]:
     """Unpack the works of a zip of bags to ``to/<Work>``, verified, all or none.
 
     Works that are there already are refused, or with ``replace`` replaced. After
     a kill at any instant, the next run with the same zip starts anew. ``keep_free``
     is in bytes. ``progress`` is called in the caller's thread. Warnings of the
-    kinds that are ``warnings_as_errors`` make a bag invalid.
+    kinds that are ``warnings_as_errors`` make a bag invalid. With ``plain`` a zip may
+    hold works and no bag: its own CRC-32 is all they are held against, and their
+    checksums are kept in ``to/<Zip>.bag``.
 
     Raises InvalidBagError with every defect of the bags, PathError, NoSpaceError,
     WorkExistsError, BusyError, UnreadableError, FolderError or WriteError; then
@@ -59,24 +67,35 @@ def unbag(
     """
     require_kinds(warnings_as_errors)
     with _open_zip(zip_path) as source, workspace(to, zip_path) as space:
-        inspections = [inspect(source, bag, warnings_as_errors=warnings_as_errors) for bag in source.listing.bags]
-        plan = plan_places(inspections, to)
-        defects = [*source.listing.defects, *_known(inspections), *plan.defects]
-        target = None
-        if not defects:
-            if not replace:
-                space.refuse_existing(plan.tops)
-            require_space(space.content, source.space_needed(), keep_free=keep_free)
-            make_folders(space.content, plan.folders)
-            target = Target(space.content, plan.places.__getitem__, space.lock_fd)
-        found = read_bags(source, inspections, workers=workers, progress=progress, target=target)
+        listing = source.listing
+        is_plain = plain and listing.plain is not None
+        if plain and listing.plain:
+            inspections = [inspect_plain(listing.plain, warnings_as_errors=warnings_as_errors)]
+        else:
+            inspections = [inspect(source, bag, warnings_as_errors=warnings_as_errors) for bag in listing.bags]
+        plan = plan_places(inspections, to, plain=is_plain)
+        defects = [*(() if is_plain else listing.defects), *_known(inspections), *plan.defects]
+        with ExitStack() as stack:
+            target = None
+            if not defects:
+                if not replace:
+                    space.refuse_existing(plan.tops)
+                require_space(space.content, source.space_needed(), keep_free=keep_free)
+                make_folders(space.content, plan.folders)
+                target = Target(space.content, plan.place, space.lock_fd)
+                if is_plain:
+                    record = stack.enter_context(Record(space.content / plan.works[0].bag_dir))
+                    target = dataclasses.replace(target, record=record.add)
+            found = read_bags(source, inspections, workers=workers, progress=progress, target=target)
         defects += [defect for bag_defects in found.values() for defect in bag_defects]
         if defects:
             warnings = [warning for inspection in inspections for warning in inspection.warnings]
             raise InvalidBagError(zip_path, tuple(dict.fromkeys(defects)), warnings)
         space.place(plan.tops)
     return tuple(
-        UnbaggedWork(work.rid, to / work.rid, to / work.bag_dir, work.files, work.bytes, work.warnings)
+        UnbaggedWork(
+            work.rid, to / work.rid, to / work.bag_dir, work.files, work.bytes, work.warnings, proven=not is_plain
+        )
         for work in plan.works
     )
 

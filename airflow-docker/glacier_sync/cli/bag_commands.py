@@ -46,6 +46,7 @@ def verify(paths: Paths, json: output.Json = False) -> int:
 def unbag(
     zips: Annotated[list[Path], typer.Argument(help="Zipped bags.", show_default=False)],
     to: Annotated[Path, typer.Option("--to", help="The folder that the works are put in.", show_default=False)],
+    plain: Annotated[bool, typer.Option("--plain", help="Take zips of works without a bag too, unproven.")] = False,
     json: output.Json = False,
 ) -> int:
     """Unpack zipped bags, verified; print the works with their paths.
@@ -70,10 +71,13 @@ def unbag(
                     workers=settings.workers,
                     progress=progress(path.name),
                     warnings_as_errors=settings.warnings_as_errors,
+                    plain=plain,
                 )
                 works += found
                 for work in () if json else found:
                     output.line(f"{work.rid}\t{work.path}")
+                    if not work.proven:
+                        output.line(f"glacier-sync: {work.rid} isn't proven: it came without a bag", error=True)
                 for warning in () if json else dict.fromkeys(w for work in found for w in work.warnings):
                     output.line(f"glacier-sync: warning: {warning}", error=True)
     if json:

@@ -13,7 +13,8 @@ class Job(NamedTuple):
     Files are read from the zip that is open as ``zip_fd``, or else below ``folder``; with
     ``drop_cache`` from the disk, not from the system's memory. They are written below
     ``target``, if that isn't empty; the lock that is open as ``lock_fd`` is held as long as
-    one of the workers lives, even if the process that took it doesn't any more.
+    one of the workers lives, even if the process that took it doesn't any more. With
+    ``checked`` every entry is held against the zip's own checksum.
     """
 
     folder: str = ""
@@ -21,13 +22,14 @@ class Job(NamedTuple):
     target: str = ""
     lock_fd: int | None = None
     drop_cache: bool = False
+    checked: bool = False
 
 
 class Task(NamedTuple):
     """A file to be read once.
 
     ``name`` is the file's in its source; ``entry`` is where a zip holds it. Without
-    ``algorithms`` it is held against the zip's own checksum. ``place``, where it is written
+    ``algorithms`` it is held against the zip's own checksum in any case. ``place``, where it is written
     below the target, is empty if it isn't; ``modified`` is the time it gets then, in
     seconds since 1970. ``owner`` is the caller's own mark.
     """

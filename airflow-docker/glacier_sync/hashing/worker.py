@@ -94,7 +94,7 @@ class Worker:
 
     def _chunks(self, task: Task) -> Iterator[memoryview]:
         if task.entry:
-            return self._entries.chunks(task.entry, checked=not task.algorithms)
+            return self._entries.chunks(task.entry, checked=self._job.checked or not task.algorithms)
         return self._files.chunks(task.name, task.size)
 
 

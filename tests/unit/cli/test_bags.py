@@ -165,6 +165,7 @@ def test_unbag_as_json(command: Command, tmp_path: Path, to: Path) -> None:
             "bag_dir": str(to / "W1" / "W1.bag"),
             "files": 3,
             "bytes": sum(map(len, bag.payload.values())),
+            "proven": True,
             "warnings": [],
         }
     ]
@@ -265,3 +266,14 @@ def test_ctrl_c_ends_unbagging_with_one_line_and_leaves_nothing(tmp_path: Path, 
     assert process.returncode == 130
     assert (out, err) == (b"", b"glacier-sync: interrupted; run it again to go on\n")
     assert not (to / "W1").exists()
+
+
+def test_works_without_a_bag_are_unpacked_where_that_is_asked_for(command: Command, tmp_path: Path, to: Path) -> None:
+    path = write_zip(tmp_path / "W1.zip", [ZipEntry(b"W1/images/1.jpg", b"page")])
+    assert command("unbag", path, "--to", to).status == 1
+    assert tree(to) == []
+    ended = command("unbag", path, "--to", to, "--plain")
+    assert ended.status == 0
+    assert ended.out == f"W1\t{to / 'W1'}\n"
+    assert ended.err == "glacier-sync: W1 isn't proven: it came without a bag\n"
+    assert tree(to) == ["W1.bag/bagit.txt", "W1.bag/manifest-sha512.txt", "W1/images/1.jpg"]
