@@ -21,6 +21,7 @@ from glacier_sync.cli.app import HELP, application
 from glacier_sync.cli.commands import commands
 from glacier_sync.demo.__main__ import app as demo_app
 from glacier_sync.settings import IntakeQueue, Settings, load_intake
+from glacier_sync.sync import SyncOptions, load_options
 
 PROJECT = Path(__file__).parents[2]
 PACKAGE = Path(glacier_sync.__file__).parent
@@ -262,3 +263,29 @@ def test_the_tests_that_are_named_exist(document: Path) -> None:
         assert f"\ndef {name}(" in text_of(path), f"{path} has no {name}"
     for path, title in re.findall(r'`(tests/[\w/]+\.bats)`: "(.+?)"', text):
         assert f'\n@test "{title}" {{' in text_of(path), f"{path} has no {title!r}"
+
+
+def test_every_status_of_the_sync_is_documented() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|", section(text_of("docs/sync.md"), "## The steps"), re.MULTILINE)
+    usage = subprocess.run([PROJECT / "bin/syncOneWork.sh", "-h"], capture_output=True, text=True, check=True).stdout
+    told = re.findall(r"^ +(\d+)  \S", usage, re.MULTILINE)
+    assert [status for status, _ in rows] == told
+    scripts = "".join(text_of(f"bin/{name}.sh") for name in ("syncOneWork", "_sync_archive", "_sync_web"))
+    assigned = re.findall(r"^readonly (.+=\d.*)$", scripts, re.MULTILINE)
+    assert {"0", *re.findall(r"=(\d+)", " ".join(assigned))} == set(told)
+    steps = dict(re.findall(r"begin \"\$(\w+)\" ['\"](.+?)['\"]$", scripts, re.MULTILINE))
+    numbers = dict(re.findall(r"(\w+)=(\d+)", " ".join(assigned)))
+    named = {numbers[name]: step for name, step in steps.items() if name != "COMMAND_MISSING"}
+    assert {status: step for status, step in rows if status in named} == named
+
+
+def test_every_option_of_sync_yml_is_documented_with_its_default() -> None:
+    rows = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| `(.+?)` \|", text_of("docs/sync.md"), re.MULTILINE)
+    built_in = SyncOptions()
+    known = load_options(Path("/nowhere"), Path("/nowhere")).origin
+    worded = {key: "[]" if built_in.value(key) == () else str(built_in.value(key)).lower() for key in known}
+    assert dict(rows) == worded
+    may_set = re.search(r"`(sync\.\w+)` and `(sync\.\w+)` if it lists nothing", text_of("docs/sync.md"))
+    assert may_set
+    (in_example,) = re.findall(r"^work_may_set: (.*)$", text_of("config/site-sync.yml"), re.MULTILINE)
+    assert set(may_set.groups()) == set(re.findall(r'"(.+?)"', in_example))
