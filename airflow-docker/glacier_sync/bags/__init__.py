@@ -50,7 +50,7 @@ from glacier_sync.bags.errors import (
 )
 from glacier_sync.bags.expected import ExpectedFiles, expected_files, holds_work
 from glacier_sync.bags.facts import defect_facts, error_facts, error_text, report_facts, work_facts
-from glacier_sync.bags.making import make_bag_zip
+from glacier_sync.bags.making import MadeBag, make_bag_zip
 from glacier_sync.bags.unbagging import UnbaggedWork, space_needed, unbag
 from glacier_sync.bags.verification import BagReport, verify
 
@@ -68,6 +68,7 @@ __all__ = [
     "InvalidBagError",
     "InvalidDeclaration",
     "InvalidTagFile",
+    "MadeBag",
     "MissingElement",
     "MissingFile",
     "MissingTagFile",

@@ -12,11 +12,11 @@ from typer.main import get_command
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 # Each command's name, its module in glacier_sync.cli with a function of that name (with
-# underscores), and
-# the first line of its help.
+# underscores), and the first line of its help.
 _COMMANDS = (
     ("verify", "bag_commands", "Check bags, directories or zips, without unpacking: every defect found is listed."),
     ("unbag", "bag_commands", "Unpack zipped bags, verified; print the works with their paths."),
+    ("bag", "making_command", "Make a zipped bag of each work: <Work>.bag.zip; print the works with their zips."),
     ("audit", "audit_command", "Audit works as a sync does, by the same audit tool with the site's options."),
     ("sync", "sync_commands", "Audit and sync unpacked works into the archive, as the DAG does."),
     ("fixity", "sync_commands", "Compare archived works with their bags' manifests; every difference is listed."),

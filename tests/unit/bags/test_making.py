@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+import subprocess
+import sys
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -56,3 +60,85 @@ def test_what_cant_be_bagged_is_wrong_use_and_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(ConfigurationError, match="link is a symbolic link: expected files and folders only"):
         bags.make_bag_zip([work], path)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_sha256_and_sha512_are_the_default_whatever_the_files_sizes(tmp_path: Path) -> None:
+    files = {f"images/I1/{size}.tif": os.urandom(size) for size in (0, 1, 2**17 - 1, 2**17, 2**18, 3 * 2**18 + 5)}
+    path = tmp_path / "W1.bag.zip"
+    made = bags.make_bag_zip([make_work(tmp_path, "W1", files)], path)
+    assert made == bags.MadeBag(path, ("W1",), 6, sum(map(len, files.values())), made=True)
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "out")
+    bag = bagit.Bag(str(tmp_path / "out" / "W1.bag"))
+    assert bag.validate()
+    assert sorted(bag.algorithms) == ["sha256", "sha512"]
+    (report,) = bags.verify(path, workers=1)
+    assert (report.defects, report.warnings) == ((), ())
+
+
+def test_the_order_and_place_of_the_works_change_nothing(tmp_path: Path) -> None:
+    works = [make_work(tmp_path / "b", "W1"), make_work(tmp_path / "a", "W2")]
+    for work in works:
+        for path in work.rglob("*"):
+            os.utime(path, (1e9, 1e9))
+    bags.make_bag_zip(works, tmp_path / "W1.bag.zip")
+    assert not bags.make_bag_zip(works[::-1], tmp_path / "W1.bag.zip").made
+
+
+def test_a_zip_that_is_there_stays_and_must_be_the_same(tmp_path: Path) -> None:
+    work, path = make_work(tmp_path, "W1"), tmp_path / "W1.bag.zip"
+    bags.make_bag_zip([work], path)
+    before = path.stat()
+    assert not bags.make_bag_zip([work], path).made
+    (work / "images/I1/0001.jpg").write_bytes(b"another page")
+    with pytest.raises(bags.WorkExistsError, match=r"W1\.bag\.zip exists already and holds something else"):
+        bags.make_bag_zip([work], path)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["W1", "W1.bag.zip"]
+
+
+def test_progress_ends_with_all_bytes(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    work = make_work(tmp_path, "W1")
+    bags.make_bag_zip([work], tmp_path / "W1.bag.zip", progress=lambda done, in_all: seen.append((done, in_all)))
+    total = sum(map(len, SOME_FILES.values()))
+    assert seen == sorted(seen)
+    assert seen[-1] == (total, total)
+
+
+def test_a_zip_in_the_work_itself_is_refused(tmp_path: Path) -> None:
+    work = make_work(tmp_path, "W1")
+    with pytest.raises(bags.PathError, match="would lie in the work itself"):
+        bags.make_bag_zip([work], work / "W1.bag.zip")
+
+
+def test_two_processes_dont_make_one_zip(tmp_path: Path) -> None:
+    work = make_work(tmp_path, "W1")
+    with (tmp_path / "W1.bag.zip.part").open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(bags.BusyError, match=r"W1\.bag\.zip is being made by another process"):
+            bags.make_bag_zip([work], tmp_path / "W1.bag.zip")
+    assert bags.make_bag_zip([work], tmp_path / "W1.bag.zip").made
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "os.rename", "tempfile.TemporaryFile", "os.preadv"])
+def test_a_zip_is_complete_or_absent_after_a_kill(tmp_path: Path, call: str) -> None:
+    work, path = make_work(tmp_path, "W1"), tmp_path / "W1.bag.zip"
+    module, _, name = call.partition(".")
+    script = (
+        "import os, signal, tempfile, sys, pathlib\nfrom glacier_sync import bags\n"
+        f"{module}.{name} = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "bags.make_bag_zip([pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, work, path], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not path.exists()
+    assert bags.make_bag_zip([work], path).made
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["W1", "W1.bag.zip"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "to").mkdir(mode=0o555)
+    with pytest.raises(bags.FolderError):
+        bags.make_bag_zip([make_work(tmp_path, "W1")], tmp_path / "to" / "W1.bag.zip")

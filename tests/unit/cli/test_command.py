@@ -20,6 +20,7 @@ HEAVY = {"airflow", "alembic", "boto3", "botocore", "httpx", "moto", "PIL"}
 COMMANDS = [
     "verify",
     "unbag",
+    "bag",
     "audit",
     "sync",
     "fixity",
