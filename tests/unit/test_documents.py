@@ -29,7 +29,7 @@ DOCUMENTS = [*(PROJECT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CH
 COMMANDS = {command.name: command.load() for command in commands()}
 
 # Files of a work or of a site, which a clone doesn't have.
-ELSEWHERE = {"sync.yml", "config/sync.yml"}
+ELSEWHERE = {"bag-info.txt", "sync.yml", "config/sync.yml"}
 
 
 def names(path: Path) -> str:
