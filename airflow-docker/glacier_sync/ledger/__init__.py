@@ -22,9 +22,11 @@ from glacier_sync.ledger.facts import (
     WorkFacts,
 )
 from glacier_sync.ledger.repository import Ledger
+from glacier_sync.ledger.room import Allotment, Room, space_of
 
 __all__ = [
     "WORKABLE",
+    "Allotment",
     "ClaimLostError",
     "EventKind",
     "Forgotten",
@@ -37,9 +39,11 @@ __all__ = [
     "Phase",
     "PhaseOrderError",
     "RefusedError",
+    "Room",
     "Run",
     "StageProgress",
     "UnknownObjectError",
     "Way",
     "WorkFacts",
+    "space_of",
 ]

@@ -6,7 +6,9 @@ the process that claimed it on this machine is certainly dead.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from itertools import takewhile
 
 from sqlalchemy import or_, select
 
@@ -14,6 +16,7 @@ from glacier_sync.ledger.errors import ClaimLostError, PhaseOrderError
 from glacier_sync.ledger.facts import WORKABLE, EventKind, Phase, Run, Way
 from glacier_sync.ledger.models import Progress
 from glacier_sync.ledger.processes import is_certainly_dead
+from glacier_sync.ledger.room import Allotment, space_of
 from glacier_sync.ledger.transaction import Transaction
 from glacier_sync.settings import WATCHED_FOLDER
 
@@ -24,14 +27,33 @@ _ROWS_AT_ONCE = 50
 _FIRST_TO_EXPIRE = (Progress.restore_expiry.asc().nulls_last(), Progress.create_time, Progress.id)
 
 
-def claim(transaction: Transaction, run: Run, limit: int, ways: Collection[Way]) -> list[Progress]:
-    """Take up to ``limit`` objects of these ways: what the run holds already, then what is free."""
+def claim(
+    transaction: Transaction,
+    run: Run,
+    limit: int,
+    *,
+    ways: Collection[Way],
+    without: Collection[int],
+    allotment: Allotment,
+) -> list[Progress]:
+    """Take up to ``limit`` objects; see ``Ledger.claim``."""
     live, lapsed = _claimed(transaction, run)
-    in_hand = {name for row in live for name in names_of(row)}
+    for row in live:
+        if row.claim_host == run.host or allotment.has_here(row.id):
+            allotment.promise(row.id, _space_of(row))
+    names = {name for row in live for name in names_of(row)}
     own = [row for row in live if row.claim_run == run.name][: max(limit, 0)]
-    own += _apart((row for row in lapsed if row.claim_run == run.name), in_hand, limit - len(own))
-    found = _free(transaction, [row.id for row in lapsed if row.claim_run != run.name], ways)
-    return [_take(transaction, row, run) for row in (*own, *_apart(found, in_hand, limit - len(own)))]
+    choose = partial(_apart, in_hand=names, admits=lambda row: allotment.admits(row.id, _space_of(row)))
+    own += choose((row for row in lapsed if row.claim_run == run.name), limit=limit - len(own))
+    free = _free(transaction, [row.id for row in lapsed if row.claim_run != run.name], ways)
+    wanted = (row for row in free if row.id not in without)
+    found = takewhile(lambda _: not allotment.is_closed, wanted)
+    return [_take(transaction, row, run) for row in (*own, *choose(found, limit=limit - len(own)))]
+
+
+def in_hand(transaction: Transaction, run: Run) -> list[Progress]:
+    """Return the objects whose claim counts on the run's host, its own among them."""
+    return [row for row in _claimed(transaction, run)[0] if row.claim_host == run.host]
 
 
 def hold(transaction: Transaction, object_id: int, run: Run) -> Progress:
@@ -135,19 +157,28 @@ def _free(transaction: Transaction, lapsed: list[int], ways: Collection[Way]) ->
     )
 
 
-def _apart(rows: Iterable[Progress], in_hand: set[tuple[str, ...]], limit: int) -> list[Progress]:
-    """Return up to ``limit`` objects that share no name with what is in hand, and add theirs to it."""
+def _apart(
+    rows: Iterable[Progress],
+    in_hand: set[tuple[str, ...]],
+    limit: int,
+    admits: Callable[[Progress], bool] = lambda _: True,
+) -> list[Progress]:
+    """Return up to ``limit`` admitted objects that share no name with what is in hand, and add theirs to it."""
     chosen: list[Progress] = []
     if limit <= 0:
         return chosen
     for row in rows:
         names = names_of(row)
-        if in_hand.isdisjoint(names):
+        if in_hand.isdisjoint(names) and admits(row):
             in_hand |= names
             chosen.append(row)
             if len(chosen) == limit:
                 break
     return chosen
+
+
+def _space_of(row: Progress) -> int:
+    return space_of(row.size, Way.FOLDER if row.queue == WATCHED_FOLDER else Way.QUEUE)
 
 
 def _take(transaction: Transaction, row: Progress, run: Run) -> Progress:

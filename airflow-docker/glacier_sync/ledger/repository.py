@@ -15,6 +15,7 @@ from glacier_sync.ledger import attempts, claims, intake, progress, reading, sch
 from glacier_sync.ledger.database import Clock, Database
 from glacier_sync.ledger.errors import LedgerConfigurationError, LedgerUnavailableError
 from glacier_sync.ledger.facts import LedgerEvent, LedgerObject, Phase, Run, Way, WorkFacts
+from glacier_sync.ledger.room import BOUNDLESS, Allotment
 from glacier_sync.ledger.transaction import Transaction
 from glacier_sync.progress import Pace
 from glacier_sync.settings import Settings
@@ -93,15 +94,33 @@ class Ledger:
         with self._writing() as transaction:
             intake.reject(transaction, queue, message_id, body, reason)
 
-    def claim(self, run: Run, limit: int, ways: Collection[Way] = tuple(Way)) -> list[LedgerObject]:
+    def claim(
+        self,
+        run: Run,
+        limit: int,
+        ways: Collection[Way] = tuple(Way),
+        *,
+        without: Collection[int] = (),
+        allotment: Allotment | None = None,
+    ) -> list[LedgerObject]:
         """Take up to ``limit`` objects that came in by these ways in hand and return them.
 
         First what the run holds already, also with a lease that has run out;
         then what is free, nearest restore expiry first, then oldest. No two
-        objects in hand have the same key, RID or work.
+        objects in hand have the same key, RID or work. ``without`` are numbers of
+        objects that the run doesn't want. With an ``allotment`` only what it has
+        room for is taken, beside what is in hand on the run's host.
         """
         with self._writing() as transaction:
-            return [reading.facts_of(row) for row in claims.claim(transaction, run, limit, ways)]
+            given = allotment or Allotment(BOUNDLESS)
+            rows = claims.claim(transaction, run, limit, ways=ways, without=without, allotment=given)
+            return [reading.facts_of(row) for row in rows]
+
+    def in_hand(self, run: Run) -> list[LedgerObject]:
+        """Return what is in hand on the run's host, by its own claims and others'."""
+        with self._database.reading() as session:
+            transaction = Transaction(session, self._database.now(session), self._lease)
+            return [reading.facts_of(row) for row in claims.in_hand(transaction, run)]
 
     def hold(self, object_id: int, run: Run) -> LedgerObject:
         """Make sure that the run has the object in hand, renew the lease, and return the object.

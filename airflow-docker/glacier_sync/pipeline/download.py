@@ -11,6 +11,7 @@ from glacier_sync.pipeline import working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Done, Waiting
 from glacier_sync.pipeline.restore import await_copy
+from glacier_sync.pipeline.room import require_space
 from glacier_sync.pipeline.stage import Stage
 from glacier_sync.settings import IntakeQueue, load_intake
 
@@ -45,7 +46,7 @@ def _fetch(context: Context, store: ObjectStore, item: LedgerObject, target: Pat
     if not facts.readable:
         return None
     target.parent.mkdir(exist_ok=True)
-    working.require_space(settings, item, facts.size)
+    require_space(context, item, facts.size)
     try:
         return store.download(
             facts,

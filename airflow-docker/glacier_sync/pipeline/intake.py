@@ -11,8 +11,9 @@ from glacier_sync import events
 from glacier_sync.aws import Queue, ReceivedMessage
 from glacier_sync.errors import GlacierSyncError
 from glacier_sync.ledger import LedgerObject, Way
-from glacier_sync.pipeline import watched, working
+from glacier_sync.pipeline import room, watched, working
 from glacier_sync.pipeline.context import Context
+from glacier_sync.pipeline.room import NoSpaceError
 from glacier_sync.settings import WATCHED_FOLDER, IntakeQueue, load_intake
 
 log = logging.getLogger(__name__)
@@ -23,19 +24,23 @@ _COMMIT_SECONDS = 300
 
 @dataclass(frozen=True)
 class Taken:
-    """What a run has claimed, and an error for each queue or folder that couldn't be read."""
+    """What a run has claimed, and an error for each queue or folder that couldn't be read.
+
+    ``waiting`` tells that restored objects wait for room, and why.
+    """
 
     objects: tuple[LedgerObject, ...]
     problems: tuple[GlacierSyncError, ...]
+    waiting: NoSpaceError | None
 
 
-def take(context: Context, ways: Collection[Way] = tuple(Way), *, tried: int = 0) -> Taken:
+def take(context: Context, ways: Collection[Way] = tuple(Way), *, tried: Collection[int] = ()) -> Taken:
     """Read what comes in by these ways into the ledger, then claim what this run is to work on.
 
-    ``tried`` objects more than a run's worth are claimed: as many as this run
-    has tried in vain, which must not hide those that wait behind them.
-    A queue or folder that can't be read is a problem of its own and stops no other.
-    Raises ConfigurationError if ``intake.yml`` or the working folder is wrong.
+    What this run has ``tried`` in vain isn't claimed again, and so hides nothing
+    that waits behind it; nor is more than the working folder has room for. A queue
+    or folder that can't be read is a problem of its own and stops no other. Raises
+    ConfigurationError if ``intake.yml`` or the working folder is wrong.
     """
     settings = context.settings
     queues = load_intake(settings.intake) if Way.QUEUE in ways else ()
@@ -45,8 +50,12 @@ def take(context: Context, ways: Collection[Way] = tuple(Way), *, tried: int = 0
     if Way.FOLDER in ways and settings.watched_dir is not None:
         readings.append((WATCHED_FOLDER, partial(watched.record_arrivals, context, settings.watched_dir)))
     problems = [problem for origin, read in readings if (problem := _problem_of(origin, read))]
-    limit = settings.max_objects_per_run + tried
-    return Taken(tuple(context.ledger.claim(context.run, limit, ways)), tuple(problems))
+    given = room.allotment(context)
+    claimed = context.ledger.claim(context.run, settings.max_objects_per_run, ways, without=tried, allotment=given)
+    waiting = room.refusal(context, given)
+    if waiting is not None:
+        log.info("%s", waiting)
+    return Taken(tuple(claimed), tuple(problems), waiting)
 
 
 def _problem_of(origin: str, read: Callable[[], int]) -> GlacierSyncError | None:
@@ -59,7 +68,7 @@ def _problem_of(origin: str, read: Callable[[], int]) -> GlacierSyncError | None
 
 
 def drain(context: Context, intake: IntakeQueue) -> int:
-    """Record a queue's messages until it is empty or a run's worth is new.
+    """Record a queue's messages until it is empty, so that the nearest expiry of all can go first.
 
     Each batch is committed to the ledger before its messages are deleted.
     Returns the number of new objects. Raises what the queue or the ledger raises.
@@ -67,10 +76,7 @@ def drain(context: Context, intake: IntakeQueue) -> int:
     queue = Queue.open(intake)
     new = 0
     wait = context.settings.sqs_wait_seconds
-    while new < context.settings.max_objects_per_run:
-        messages = queue.receive(wait)
-        if not messages:
-            break
+    while messages := queue.receive(wait):
         queue.extend_visibility(messages, _COMMIT_SECONDS)
         done = []
         for message in messages:

@@ -44,17 +44,17 @@ def await_copy(
 
 
 def _requested(queue: IntakeQueue, store: ObjectStore, item: LedgerObject, facts: ObjectFacts) -> str:
-    expiry = f" on {item.restore_expiry:%Y-%m-%d %H:%M} UTC" if item.restore_expiry else ""
+    until = f"{item.restore_expiry:%Y-%m-%d %H:%M} UTC" if item.restore_expiry else "an unknown time"
     if queue.restore is None:
         raise RestoreExpiredError(
             f"can't download {facts.url}: it is archived and the copy has expired; request its restore, whose event "
             f"begins a new attempt, or allow the queue {queue.name} to do that with 'restore' in intake.yml and retry",
-            cause=f"storage class {facts.storage_class}, announced as restored until{expiry or ' an unknown time'}",
+            cause=f"storage class {facts.storage_class}, announced as restored until {until}",
         )
     terms = queue.restore
     answer = store.request_restore(item.bucket, item.key, item.version_id, days=terms.days, tier=terms.tier)
     if answer is RestoreRequest.ALREADY_RESTORED:
         raise RestoredMeanwhileError(f"{item.key} has a restored copy again: it is downloaded now")
     return (
-        f"the restored copy of {item.key} expired{expiry}, and a new one is requested ({terms.tier}, {terms.days} days)"
+        f"{item.key} was restored until {until}, and a new restore is requested ({terms.tier}, for {terms.days} days)"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -19,13 +20,15 @@ from glacier_sync.pipeline.outcome import Done, Outcome, RetryLater
 from glacier_sync.pipeline.stage import Stage, run_stage
 from glacier_sync.pipeline.watched import TAKE_IN
 
+log = logging.getLogger(__name__)
+
 Step = Callable[[Context, int], Outcome]
 Settled = Callable[[LedgerObject, Outcome], None]
 
 
 @dataclass
 class Tally:
-    """What a run came to: each object's outcome, and the queues and folders that couldn't be read."""
+    """What a run came to: each object's outcome, queues and folders that couldn't be read, and a lack of room."""
 
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     problems: list[GlacierSyncError] = field(default_factory=list)
@@ -42,11 +45,13 @@ def run(context: Context, settled: Settled) -> Tally:
     """
     tally = Tally()
     while True:
-        taken = take(context, tried=tally.count(RetryLater))
-        tally.problems = list(taken.problems)
+        taken = take(context, tried=tally.outcomes.keys())
         fresh = [item for item in taken.objects if item.id not in tally.outcomes]
         if not fresh:
             _give_back(context, taken.objects)
+            tally.problems = [*taken.problems, *([taken.waiting] if taken.waiting else [])]
+            if taken.waiting:
+                log.warning("%s", taken.waiting)
             return tally
         for item, outcome in _worked_on(context, fresh):
             tally.outcomes[item.id] = outcome

@@ -26,10 +26,14 @@ def get_watched_files(context: Context) -> tuple[list[dict[str, Any]], list[str]
 
 def _taken(context: Context, way: Way) -> tuple[list[dict[str, Any]], list[str]]:
     from glacier_sync.pipeline.intake import take
+    from glacier_sync.pipeline.room import NoSpaceYetError
 
     taken = take(context, [way])
     claims = [{"object": item.id, "name": one_line(item.key.rpartition("/")[2])} for item in taken.objects]
-    return claims, [str(problem) for problem in taken.problems]
+    problems = [str(problem) for problem in taken.problems]
+    if taken.waiting and not isinstance(taken.waiting, NoSpaceYetError):
+        problems.append(str(taken.waiting))
+    return claims, problems
 
 
 def take_in_files(context: Context, object_id: int) -> Outcome:

@@ -18,6 +18,7 @@ from glacier_sync.pipeline import working
 from glacier_sync.pipeline.arrivals import Arrival, FolderAwayError, look_at, look_into
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Done
+from glacier_sync.pipeline.room import require_space
 from glacier_sync.pipeline.stage import Stage, UnlistedError
 from glacier_sync.settings import WATCHED_FOLDER
 
@@ -132,7 +133,7 @@ def _take_in(context: Context, item: LedgerObject) -> Done:
     if item.phase is Phase.DEBAGGED and working.unbagged_works(settings, item):
         return Done(f"{item.key} is unbagged already")
     require_unchanged(item)
-    working.require_space(settings, item, item.size or 0)
+    require_space(context, item, item.size or 0)
     if item.phase is Phase.RESTORED:
         message = f"{item.size:,} bytes found in the watched folder, and read from there"
         context.ledger.advance(item.id, context.run, Phase.DOWNLOADED, message, {"bytes": item.size})

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from tests.support.aws import noise
 from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.support.pipeline import Bag, Bagger, Installation, is_archived, queue_entry
 
@@ -78,18 +79,43 @@ def test_a_run_as_json(command: Command, place: Installation, good: Bag, bad: Ba
     assert sorted(line.split()[0] for line in ended.err.splitlines()) == ["FAILED", "synced"]
 
 
-def test_too_little_space_is_tried_again_later(
+def capacity_mib(folder: Path) -> int:
+    usage = shutil.disk_usage(folder)
+    return (usage.used + usage.free) // 2**20
+
+
+def test_what_waits_for_room_is_tried_again_later(
     command: Command, place: Installation, good: Bag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = place.restored(good)
-    monkeypatch.setenv("GLACIER_SYNC_KEEP_FREE_MIB", str(10**9))
+    monkeypatch.setenv("GLACIER_SYNC_KEEP_FREE_MIB", str(capacity_mib(place.home) - 10))
     ended = command("run")
-    assert ended.status == 3
-    (line,) = ended.out.splitlines()
-    assert line.startswith(f"later    {key}: {key} needs ")
-    assert "make room" in line
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.error.startswith(f"{key} needs 0.0 GiB for its zip and contents, ")
+    assert ended.error.endswith("it waits until there is room; make some if it stays so")
     (item,) = place.ledger.objects()
     assert (item.phase, item.claimed_by) == (Phase.RESTORED, None)
+
+
+def test_what_is_larger_than_the_disk_fails(
+    command: Command, place: Installation, bagged: Bagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = bagged("W1LARGE3", change=lambda work: (work / "images" / "noise.bin").write_bytes(noise(5 * 2**19)))
+    key = place.restored(large)
+    monkeypatch.setenv("GLACIER_SYNC_KEEP_FREE_MIB", str(capacity_mib(place.home) - 3))
+    ended = command("run")
+    assert ended.status == 1
+    assert ended.out.startswith(f"FAILED   {key}: {key} needs 0.0 GiB for its zip and contents, but ")
+
+
+def test_more_that_stays_free_than_there_is_is_wrong_configuration(
+    command: Command, place: Installation, good: Bag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.restored(good)
+    monkeypatch.setenv("GLACIER_SYNC_KEEP_FREE_MIB", str(10**9))
+    ended = command("run")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.error.startswith(f"GLACIER_SYNC_KEEP_FREE_MIB is {10**9}, but ")
 
 
 def test_an_archive_that_is_not_mounted_is_tried_again_later(command: Command, place: Installation, good: Bag) -> None:

@@ -1,8 +1,7 @@
 """Downloads into the working folder, its space, and what is swept out of it."""
 
-import shutil
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 import pytest
 from tests.support.aws import noise
@@ -24,7 +23,6 @@ from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import Run
 from glacier_sync.pipeline import Done, Failed, RetryLater, working
 from glacier_sync.pipeline.intake import take
-from glacier_sync.works import staging_key
 
 FIRST = Run.of_dag_run("dag", "first")
 SECOND = Run.of_dag_run("dag", "second")
@@ -83,59 +81,6 @@ def test_an_incomplete_file_never_has_its_final_name(
     assert "arrived damaged" in outcome.reason
     assert not [name for name in place.working_data() if name.endswith(".zip")]
     assert place.ledger.object(number).phase == "restored"
-
-
-def test_space_is_checked_before_a_byte_is_fetched(
-    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    number = place.claimed(bag("W1TEST01"))
-    with fault_proxy(place.site.url) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        outcome = pipeline.download_from_messages(place.context(keep_free_mib=2**40), number)
-        assert [method for method, _, _ in proxy.requests] == ["HEAD"]
-    assert isinstance(outcome, RetryLater)
-    assert outcome.reason.startswith(f"{staging_key('W1TEST01')} needs 0.0 GiB for its zip and contents, ")
-    assert "1099511627776 MiB stay free, but " in outcome.reason
-    assert not [name for name in place.working_data() if ".zip" in name]
-
-
-def test_what_others_still_need_is_not_given_away(place: Installation, bag: Bagger) -> None:
-    number = place.claimed(bag("W1TEST01"))
-    working.prepare(place.settings)
-    other = place.settings.download_dir / "7-of-another-object"
-    other.mkdir()
-    free = shutil.disk_usage(place.home).free
-    with (other / "W1TEST07.bag.zip").open("wb") as sparse:
-        sparse.truncate(2 * free)
-    outcome = pipeline.download_from_messages(place.context(), number)
-    assert isinstance(outcome, RetryLater)
-    assert f"{2 * free / 2**30:.1f} GiB are promised to others" in outcome.reason
-
-
-def test_working_data_that_vanishes_meanwhile_is_no_error(place: Installation, bag: Bagger) -> None:
-    """Other runs finish and sweep while a run counts what they need."""
-    number = place.claimed(bag("W1TEST01"))
-    item = place.ledger.object(number)
-    working.prepare(place.settings)
-    others = [place.settings.download_dir / f"{other}-x" for other in range(100, 104)]
-    ended = Event()
-
-    def come_and_go() -> None:
-        while not ended.is_set():
-            for folder in others:
-                folder.mkdir()
-                (folder / "W.bag.zip").write_bytes(b"zip")
-            for folder in others:
-                shutil.rmtree(folder)
-
-    thread = Thread(target=come_and_go)
-    thread.start()
-    try:
-        for _ in range(300):
-            working.require_space(place.settings, item, 1)
-    finally:
-        ended.set()
-        thread.join()
 
 
 def test_two_runs_may_remove_the_same_data(place: Installation, bag: Bagger) -> None:

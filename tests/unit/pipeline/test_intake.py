@@ -139,27 +139,29 @@ def test_a_queue_is_read_ten_messages_a_call_until_it_is_empty(
         proxy.hits = lambda _, headers: bool(received.append(headers.get("x-amz-target", "")))
         proxy.faults.append(Fault())
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        assert drained(place, max_objects_per_run=100) == 25
+        assert drained(place, max_objects_per_run=1) == 25
     assert received.count("AmazonSQS.ReceiveMessage") == 4
     assert len(keys(place)) == 25
     assert messages_left(place.site) == 0
 
 
-def test_a_full_run_leaves_the_rest_in_the_queue(place: Installation) -> None:
-    place.site.send(*(message(put(place, f"W1TEST{number:02}")) for number in range(25)))
+def test_a_run_takes_its_worth_of_what_expires_first_wherever_in_the_queue_that_was(place: Installation) -> None:
+    announced = [put(place, f"W1TEST{number:02}") for number in range(25)]
+    for number, found in enumerate(announced):
+        expiry = f"2026-04-{25 - number:02}T00:00:00.000Z"
+        found["glacierEventData"]["restoreEventData"]["lifecycleRestorationExpiryTime"] = expiry
+    place.site.send(*map(message, announced))
     taken = take(place.context(max_objects_per_run=10))
-    assert len(taken.objects) == len(keys(place)) == 10
-    assert messages_left(place.site) == 15
+    assert [item.rid for item in taken.objects] == [f"W1TEST{number:02}" for number in range(24, 14, -1)]
+    assert (len(keys(place)), messages_left(place.site)) == (25, 0)
     second = Run.of_dag_run("dag", "second")
-    taken_next = take(place.context(second, max_objects_per_run=20))
-    assert len(taken_next.objects) == 15
-    assert messages_left(place.site) == 0
+    assert len(take(place.context(second, max_objects_per_run=20)).objects) == 15
 
 
-def test_what_is_known_already_does_not_fill_a_run(place: Installation) -> None:
+def test_what_is_known_already_is_no_new_object(place: Installation) -> None:
     again = put(place, "W1TEST00")
     place.site.send(*[message(again)] * 12, message(put(place, "W1TEST01")))
-    assert drained(place, max_objects_per_run=2) == 2
+    assert drained(place) == 2
     assert keys(place) == [staging_key("W1TEST00"), staging_key("W1TEST01")]
     assert place.kinds(1).count("duplicate") == 11
 

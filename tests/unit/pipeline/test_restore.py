@@ -73,8 +73,8 @@ def test_an_expired_copy_is_requested_anew_where_the_site_allows_it(
     number = archive(allowed, made)
     outcome = pipeline.download_from_messages(allowed.context(FIRST), number)
     assert outcome == Waiting(
-        f"the restored copy of {made.key} expired on 2026-03-02 00:00 UTC, and a new one is requested "
-        "(Bulk, 7 days): it waits until that is announced"
+        f"{made.key} was restored until 2026-03-02 00:00 UTC, and a new restore is requested "
+        "(Bulk, for 7 days): it waits until that is announced"
     )
     assert len(restore_requests(proxy)) == 1
     item = allowed.ledger.object(number)
@@ -96,7 +96,7 @@ def test_an_expired_copy_fails_in_words_where_the_site_does_not(
     assert isinstance(outcome, Failed)
     assert "it is archived and the copy has expired; request its restore, whose event begins a new" in outcome.reason
     assert "allow the queue test to do that with 'restore' in intake.yml and retry" in outcome.reason
-    assert outcome.cause == "storage class GLACIER, announced as restored until on 2026-03-02 00:00 UTC"
+    assert outcome.cause == "storage class GLACIER, announced as restored until 2026-03-02 00:00 UTC"
     assert restore_requests(proxy) == []
 
 
