@@ -28,8 +28,9 @@ PACKAGE = Path(glacier_sync.__file__).parent
 DOCUMENTS = [*(PROJECT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")), *PROJECT.glob("docs/*.md")]
 COMMANDS = {command.name: command.load() for command in commands()}
 
-# Files of a work or of a site, which a clone doesn't have.
-ELSEWHERE = {"bag-info.txt", "sync.yml", "config/sync.yml"}
+# Files of a work, of a bag or of a site, which a clone doesn't have.
+BAG_FILES = {"bagit.txt", "bag-info.txt", "package-info.txt", "fetch.txt", "defects.txt"}
+ELSEWHERE = {"sync.yml", "config/sync.yml", *BAG_FILES}
 
 
 def names(path: Path) -> str:

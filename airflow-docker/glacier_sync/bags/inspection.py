@@ -5,9 +5,10 @@ RFC 8493 §3. What is left are checks: the checksum that each file must have.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 
 from glacier_sync.bags.bag_warnings import (
     MissingTagFile,
@@ -31,7 +32,7 @@ from glacier_sync.bags.defects import (
     UnsupportedAlgorithm,
     WrongOxum,
 )
-from glacier_sync.bags.lines import UnreadableLinesError, blocks_of_lines
+from glacier_sync.bags.lines import Tell, UnreadableLinesError, blocks_of_lines
 from glacier_sync.bags.matching import Found, Oddity, find_works, match
 from glacier_sync.bags.portability import odd_names, similar_names
 from glacier_sync.bags.sources import Bag, DamagedFileError, Source
@@ -142,7 +143,8 @@ class _Inspector:
         self._has_fetch = FETCH in self._tags and self._is_readable(FETCH, _LARGEST_LIST)
         if self._has_fetch:
             with self._damage_told():
-                for entry in parse_fetch(self._lines(FETCH, mute=True), self._declaration, _ignore):
+                ignore = self._teller(FETCH, mute=True)
+                for entry in parse_fetch(self._lines(FETCH, mute=True), self._declaration, ignore):
                     if not any(name in self._bag.files for name in entry.names):
                         self._unfetched.update(map(hash, entry.names))
 
@@ -175,13 +177,13 @@ class _Inspector:
     def _match(self, manifest: Manifest, column: Column) -> None:
         name, declaration = manifest.file, self._declaration
         raw = declaration.version >= (1, 0) and has_raw_percents(self._lines(name, mute=True))
-        tells = iter([self._teller(name)])
+        reads = count()
 
         def read() -> Iterator[Listed]:
             # What is wrong with a line is told when it is read first.
-            tell = next(tells, _ignore)
-            blocks = self._lines(name, mute=tell is _ignore)
-            return parse_manifest(manifest, blocks, declaration, tell, raw_percent=raw)
+            mute = next(reads) > 0
+            blocks = self._lines(name, mute=mute)
+            return parse_manifest(manifest, blocks, declaration, self._teller(name, mute=mute), raw_percent=raw)
 
         for found in match(read, self._bag.files, column):
             self._tell_found(manifest, found)
@@ -272,17 +274,21 @@ class _Inspector:
 
     def _lines(self, name: str, *, mute: bool = False) -> Iterator[list[str]]:
         chunks = self._source.chunks(self._path(name), checked=False)
-        return blocks_of_lines(chunks, self._declaration.encoding, _ignore if mute else self._teller(name))
+        return blocks_of_lines(chunks, self._declaration.encoding, self._teller(name, mute=mute))
 
-    def _teller(self, name: str) -> Callable[[str, str, int], None]:
-        """Return what takes the defects of a tag file, and ends its reading when there are too many."""
-        count = 0
+    def _teller(self, name: str, *, mute: bool = False) -> Tell:
+        """Return what takes the defects of a tag file, and ends its reading when there are too many.
+
+        A mute one passes over what another has told, or will tell.
+        """
+        told = 0
 
         def tell(found: str, expected: str, line: int) -> None:
-            nonlocal count
-            count += 1
-            self._defects.append(InvalidTagFile(self._path(name), found, expected, line))
-            if count >= MOST_OF_A_KIND:
+            nonlocal told
+            told += 1
+            if not mute:
+                self._defects.append(InvalidTagFile(self._path(name), found, expected, line))
+            if told >= MOST_OF_A_KIND:
                 raise UnreadableLinesError
 
         return tell
@@ -300,7 +306,3 @@ class _Inspector:
 
     def _path(self, name: str) -> str:
         return f"{self._bag.prefix}{name}"
-
-
-def _ignore(found: str, expected: str, line: int) -> None:
-    """Pass over what was told before."""

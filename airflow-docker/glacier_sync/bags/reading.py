@@ -11,7 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from glacier_sync.bags.checks import Check
-from glacier_sync.bags.defects import ChecksumMismatch, DamagedZip, Defect, SameName
+from glacier_sync.bags.defects import MOST_OF_A_KIND, ChecksumMismatch, DamagedZip, Defect, Findings, SameName
 from glacier_sync.bags.errors import unreadable, unwritable
 from glacier_sync.bags.inspection import Inspection
 from glacier_sync.bags.sources import Source
@@ -49,7 +49,7 @@ def read_bags(
 
     Raises UnreadableError, NoSpaceError, FolderError or WriteError, and WorkerEndedError.
     """
-    found: dict[str, list[Defect]] = {inspection.bag.prefix: [] for inspection in inspections}
+    found = {i.bag.prefix: Findings(i.bag.prefix or i.bag.name) for i in inspections}
     checks: dict[str, Mapping[str, Sequence[Check]]] = {i.bag.prefix: i.checks for i in inspections}
     wrong: dict[Task, list[ChecksumMismatch]] = {}
     job = source.job()
@@ -68,13 +68,13 @@ def read_bags(
                 target.record(task.name, *outcome.digests)
             elif task.algorithms:
                 mismatches = _mismatches(task, outcome, checks[task.owner][task.name.removeprefix(task.owner)])
-                if mismatches:
+                if mismatches and len(wrong) < MOST_OF_A_KIND:
                     wrong[task._replace(algorithms=(), place="")] = mismatches
+                else:
+                    found[task.owner].extend(mismatches)
     for task, intact in _intact(source, wrong, workers):
-        found[task.owner] += [replace(mismatch, zip_intact=intact) for mismatch in wrong[task]]
-    for defects in found.values():
-        defects.sort(key=attrgetter("path"))
-    return found
+        found[task.owner].extend(replace(mismatch, zip_intact=intact) for mismatch in wrong[task])
+    return {prefix: sorted(findings.all(), key=attrgetter("path")) for prefix, findings in found.items()}
 
 
 def _tasks(source: Source, inspections: Sequence[Inspection], target: Target | None) -> tuple[Iterator[Task], Load]:

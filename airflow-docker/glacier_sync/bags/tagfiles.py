@@ -22,7 +22,7 @@ DECLARATION = "bagit.txt"
 FETCH = "fetch.txt"
 PAYLOAD_PREFIX = "data/"
 
-_VERSIONS = ("0.93", "0.94", "0.95", "0.96", "0.97", "1.0")
+VERSIONS = ("0.93", "0.94", "0.95", "0.96", "0.97", "1.0")
 _MANIFEST_NAME = re.compile(r"(tag)?manifest-([^/]+)\.txt")
 _DECLARATION_LINES = (
     (re.compile(r"BagIt-Version: ([0-9]{1,4}\.[0-9]{1,4})"), "BagIt-Version: M.N"),
@@ -31,7 +31,7 @@ _DECLARATION_LINES = (
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _MANIFEST_LINE = re.compile(r"([0-9A-Fa-f]+)[ \t]+\*?(.+)", re.DOTALL)
 _FETCH_LINE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:\S+)[ \t]+([0-9]{1,20}|-)[ \t]+(.+)", re.DOTALL)
-_LONGEST_VALUE = 1 << 20
+_LONGEST_VALUE = 1 << 12
 _QUOTED_LENGTH = 200
 _Problem = tuple[str, str]
 _OXUM = re.compile(r"([0-9]{1,20})\.([0-9]{1,20})")
@@ -109,8 +109,8 @@ def parse_declaration(path: str, data: bytes, defects: Findings) -> Declaration:
 def _version(path: str, text: str | None, defects: Findings) -> tuple[int, int]:
     if text is None:
         return Declaration.version
-    if text not in _VERSIONS:
-        defects.append(InvalidDeclaration(path, f"declares BagIt version {text}", f"one of {', '.join(_VERSIONS)}"))
+    if text not in VERSIONS:
+        defects.append(InvalidDeclaration(path, f"declares BagIt version {text}", f"one of {', '.join(VERSIONS)}"))
     major, _, minor = text.partition(".")
     return int(major), int(minor)
 
@@ -179,7 +179,8 @@ def _elements(blocks: Iterable[Sequence[str]], declaration: Declaration, tell: T
     start, label, value = 0, "", ""
     for number, line in _numbered(blocks):
         if line[0] in " \t" and start:
-            value = f"{value} {line.strip()}"[:_LONGEST_VALUE]
+            if len(value) < _LONGEST_VALUE:
+                value = f"{value} {line.strip()}"
             continue
         if start:
             yield start, label, value.strip()

@@ -14,7 +14,10 @@ import pytest
 from tests.support.bag_builder import SOME_FILES, BagBuilder, ZipEntry, write_zip
 
 from glacier_sync import bags
+from glacier_sync.bags.inspection import inspect
+from glacier_sync.bags.reading import Target, read_bags
 from glacier_sync.bags.workspace import workspace
+from glacier_sync.bags.zips import ZipSource
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -251,6 +254,24 @@ def test_an_exception_on_the_way_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Broken pipe") as caught:
         bags.unbag(BagBuilder().zip(tmp_path), tmp_path / "to", workers=2, progress=fail)
     assert caught.value is broken
+
+
+def test_names_that_a_disk_takes_for_one_are_refused_and_not_overwritten(tmp_path: Path) -> None:
+    # No file system of that kind is at hand everywhere: places in lower case stand in for one.
+    payload = {f"W1/images/{name}": name.encode() for name in ("PAGE", "page")}
+    path = BagBuilder(payload=payload).zip(tmp_path)
+    (tmp_path / "to/data/w1/images").mkdir(parents=True)
+    lock = os.open(tmp_path / "lock", os.O_CREAT)
+    with ZipSource(path) as source:
+        inspection = inspect(source, source.listing.bags[0])
+        target = Target(tmp_path / "to", lambda name: name.lower().removeprefix("w1.bag/"), lock)
+        (defect,) = read_bags(source, [inspection], workers=1, progress=None, target=target)["W1.bag/"]
+    os.close(lock)
+    assert str(defect) == (
+        "W1.bag/data/W1/images/page: has a name that the disk unpacked to takes for that of another file: "
+        "expected a file system that keeps them apart"
+    )
+    assert (tmp_path / "to/data/w1/images/page").read_bytes() == b"PAGE"
 
 
 def test_a_path_too_long_for_the_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:
