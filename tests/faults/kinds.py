@@ -16,6 +16,7 @@ _KILLS, _S3, _SQS, _DATABASES, _DISKS, _ARCHIVE, _MACHINE = (f"tests/faults/test
 KINDS: Mapping[str, str] = {
     "killed at a boundary: the run": f"{_KILLS}::test_killed_at_chosen_boundaries",
     "killed at a boundary: the group": f"{_KILLS}::test_killed_at_chosen_boundaries",
+    "killed at a boundary: the helper": f"{_KILLS}::test_killed_at_every_boundary",
     "killed at a random instant": f"{_KILLS}::test_killed_at_random_instants",
     "S3: 503 SlowDown": f"{_S3}::test_trouble_that_passes",
     "S3: 500 InternalError": f"{_S3}::test_trouble_that_passes",

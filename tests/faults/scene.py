@@ -210,7 +210,8 @@ def _run(environment: Mapping[str, str]) -> None:
     if int(environment.get(FILES) or 0):
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(environment[FILES]),) * 2)
     if environment.get(boundaries.TRACE):
-        hooks = {"PYTHONPATH": str(_HOOKS), "BASH_ENV": str(_HOOKS / "boundaries.bash")}
+        found = os.pathsep.join(filter(None, [str(_HOOKS), environment.get("PYTHONPATH")]))
+        hooks = {"PYTHONPATH": found, "BASH_ENV": str(_HOOKS / "boundaries.bash")}
         environment = {**environment, **hooks, boundaries.RUN: str(os.getpid())}
         os.environ.update(environment)
         boundaries.install()

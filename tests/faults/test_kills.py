@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from tests.faults.cases import Case, boundaries, happen, seconds_of_a_run
 from tests.faults.conftest import Note
 from tests.faults.scene import Scenes, Strike
 from tests.support.pipeline import Bagger
 
-FEW = 3
+FEW, MANY = 3, 40
 KILLS_IN_A_ROW = 3
 
 
@@ -25,7 +26,28 @@ def test_killed_at_chosen_boundaries(scenes: Scenes, bag: Bagger, note: Note, di
         note.cases(f"killed at a boundary: the {what}", outcome)
 
 
+@pytest.mark.slow_faults
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize(("what", "step"), [("run", 1), ("group", 1), ("helper", 4)])
+def test_killed_at_every_boundary(scenes: Scenes, bag: Bagger, note: Note, what: str, step: int) -> None:
+    made = bag("W1TEST01")
+    scenes.store(made)
+    last = len(boundaries(scenes, made))
+    cases = [Case([made], [Strike(what, at=at)]) for at in range(1, last + 1, step)]
+    note.cases(f"killed at a boundary: the {what}", happen(scenes, cases))
+
+
+@pytest.mark.slow_faults
+@pytest.mark.timeout(2400)
+def test_killed_at_many_random_instants(scenes: Scenes, bag: Bagger, note: Note, dice: random.Random) -> None:
+    killed_at_random(scenes, bag, note, dice, MANY)
+
+
 def test_killed_at_random_instants(scenes: Scenes, bag: Bagger, note: Note, dice: random.Random) -> None:
+    killed_at_random(scenes, bag, note, dice, FEW)
+
+
+def killed_at_random(scenes: Scenes, bag: Bagger, note: Note, dice: random.Random, times: int) -> None:
     bagged = [bag("W1TEST01", "W1TEST02"), bag("W1TEST03")]
     scenes.store(*bagged)
     seconds = seconds_of_a_run(scenes, *bagged)
@@ -37,7 +59,7 @@ def test_killed_at_random_instants(scenes: Scenes, bag: Bagger, note: Note, dice
                 for _ in range(KILLS_IN_A_ROW)
             ],
         )
-        for _ in range(FEW)
+        for _ in range(times)
     ]
     outcome = happen(scenes, cases)
     note.cases("killed at a random instant", outcome)
