@@ -10,14 +10,16 @@ from tests.faults.invariants import Findings
 # The name under which a test notes what it has injected.
 PROPERTY = "fault"
 
-_FILES = ("kills", "s3", "sqs", "databases", "disks", "archive", "machine")
-_KILLS, _S3, _SQS, _DATABASES, _DISKS, _ARCHIVE, _MACHINE = (f"tests/faults/test_{name}.py" for name in _FILES)
+_KILLS, _S3, _SQS = (f"tests/faults/test_{name}.py" for name in ("kills", "s3", "sqs"))
+_DATABASES, _DISKS, _ARCHIVE = (f"tests/faults/test_{name}.py" for name in ("databases", "disks", "archive"))
+_MACHINE, _DEPLOYMENT = (f"tests/faults/test_{name}.py" for name in ("machine", "deployment"))
 
 KINDS: Mapping[str, str] = {
     "killed at a boundary: the run": f"{_KILLS}::test_killed_at_chosen_boundaries",
     "killed at a boundary: the group": f"{_KILLS}::test_killed_at_chosen_boundaries",
     "killed at a boundary: the helper": f"{_KILLS}::test_killed_at_every_boundary",
     "killed at a random instant": f"{_KILLS}::test_killed_at_random_instants",
+    "services of a deployment are killed": f"{_DEPLOYMENT}::test_services_that_are_killed",
     "S3: 503 SlowDown": f"{_S3}::test_trouble_that_passes",
     "S3: 500 InternalError": f"{_S3}::test_trouble_that_passes",
     "S3: the lookup is refused for a while": f"{_S3}::test_trouble_that_passes",
