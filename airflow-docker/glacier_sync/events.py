@@ -8,7 +8,7 @@ structure"), bare or inside an SNS notification, EventBridge's events of S3
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from urllib.parse import unquote_plus
 from glacier_sync.errors import PermanentError
 
 _MAJOR_VERSION = "2"
+_PROBLEMS_TOLD = 5
 _LARGEST_SIZE = 2**63 - 1
 
 _EVENT_NAMES = {
@@ -95,8 +96,14 @@ def parse(body: str) -> ParsedMessage:
     else:
         parsed = _collect(_records(document), _from_s3)
     if not parsed.objects:
-        raise InvalidMessageError(_invalid("; ".join(parsed.problems)))
+        raise InvalidMessageError(_invalid(few(parsed.problems)))
     return parsed
+
+
+def few(problems: Sequence[str]) -> str:
+    """Word the first of a message's problems: it can hold thousands of records."""
+    more = f"; and {len(problems) - _PROBLEMS_TOLD} more" if len(problems) > _PROBLEMS_TOLD else ""
+    return "; ".join(problems[:_PROBLEMS_TOLD]) + more
 
 
 def select(

@@ -12,7 +12,7 @@ PROPERTY = "fault"
 
 _KILLS, _S3, _SQS = (f"tests/faults/test_{name}.py" for name in ("kills", "s3", "sqs"))
 _DATABASES, _DISKS, _ARCHIVE = (f"tests/faults/test_{name}.py" for name in ("databases", "disks", "archive"))
-_MACHINE, _DEPLOYMENT = (f"tests/faults/test_{name}.py" for name in ("machine", "deployment"))
+_MACHINE, _DEPLOYMENT, _HOSTILE = (f"tests/faults/test_{name}.py" for name in ("machine", "deployment", "hostile"))
 
 KINDS: Mapping[str, str] = {
     "killed at a boundary: the run": f"{_KILLS}::test_killed_at_chosen_boundaries",
@@ -63,6 +63,10 @@ KINDS: Mapping[str, str] = {
     "several runs at once": f"{_MACHINE}::test_many_runs_at_once",
     "a machine dies, another takes over": f"{_MACHINE}::test_runs_on_several_machines",
     "the clock jumps": f"{_MACHINE}::test_a_clock_that_jumps",
+    "hostile keys and names": f"{_HOSTILE}::test_names_that_mean_something_elsewhere",
+    "keys that lead out of the folder": f"{_HOSTILE}::test_keys_that_lead_elsewhere",
+    "bombs among the messages": f"{_HOSTILE}::test_bombs_among_the_messages",
+    "works that bring options that they may not": f"{_HOSTILE}::test_works_that_bring_options",
 }
 
 

@@ -81,6 +81,11 @@ class Scene:
     bags: list[Bag] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
 
+    @property
+    def queue_url(self) -> str:
+        site = self.place.site
+        return site.client.sqs.get_queue_url(QueueName=site.queue_name)["QueueUrl"]
+
     def announce(self, *bagged: Bag) -> None:
         """Announce bags that the bucket has."""
         for bag in bagged:

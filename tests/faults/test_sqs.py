@@ -35,11 +35,6 @@ def run(scene: Scene) -> Tally:
     return scene.place.run()
 
 
-def queue_url(scene: Scene) -> str:
-    site = scene.place.site
-    return site.client.sqs.get_queue_url(QueueName=site.queue_name)["QueueUrl"]
-
-
 def refused(code: str) -> bytes:
     return json.dumps({"Failed": [{"Id": "0", "Code": code, "SenderFault": False}]}).encode()
 
@@ -113,7 +108,7 @@ def test_a_poisoned_message(scene: Scene, note: Note) -> None:
     dead = site.client.sqs.create_queue(QueueName=f"dead-{site.queue_name}")["QueueUrl"]
     arn = site.client.sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     policy = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})}
-    site.client.sqs.set_queue_attributes(QueueUrl=queue_url(scene), Attributes=policy)
+    site.client.sqs.set_queue_attributes(QueueUrl=scene.queue_url, Attributes=policy)
     site.send("no JSON at all", "[" * 100_000, json.dumps({"Records": [{"eventVersion": "9.0"}]}))
     run(scene)
     assert messages_left(site) == 3
@@ -130,7 +125,7 @@ def test_a_poisoned_message(scene: Scene, note: Note) -> None:
 
 def test_a_queue_that_is_deleted_meanwhile(scene: Scene, proxy: FaultProxy, note: Note) -> None:
     site = scene.place.site
-    url = queue_url(scene)
+    url = scene.queue_url
     proxy.faults.append(Fault(on=DELETE, first=lambda: site.client.sqs.delete_queue(QueueUrl=url)))
     tally = run(scene)
     assert ["there is no such queue" in str(problem) for problem in tally.problems] == [True]

@@ -105,6 +105,6 @@ def _recorded(context: Context, intake: IntakeQueue, message: ReceivedMessage) -
 
 
 def _reject_records(context: Context, intake: IntakeQueue, message: ReceivedMessage, problems: Sequence[str]) -> None:
-    reason = "; ".join(problems)
+    reason = events.few(problems)
     context.ledger.reject(intake.name, message.id, message.body, reason)
     log.warning("queue %s: records of message %s are rejected: %s", intake.name, message.id, reason)
