@@ -100,5 +100,4 @@ def _judge_synced(scene: Scene, bag: Bag, item: LedgerObject, found: Findings) -
 def _archived(scene: Scene) -> Iterator[Path]:
     parent = scene.place.settings.archive_parent
     for part in range(4):
-        # The lock of a sync that was killed is nobody's, and does no harm.
-        yield from (path for path in Path(f"{parent}{part}").glob("*/*") if path.suffix != ".lock")
+        yield from Path(f"{parent}{part}").glob("*/*")

@@ -85,3 +85,17 @@ def _what_syncs(run: int) -> list[psutil.Process]:
     while not (children := psutil.Process(run).children()):
         assert time.monotonic() < until, "nothing was synced"
     return children
+
+
+def test_an_archive_without_inodes(scene: Scene, note: Note) -> None:
+    """One after the other becomes free, until it is enough."""
+    archive = scene.place.home / "archive"
+    used = sum(1 for _ in archive.rglob("*")) + 1
+    times = 0
+    for inodes in range(used, used + 12, 3):
+        remount(archive, f"nr_inodes={inodes}")
+        put_off(scene)
+        times += 1
+        assert not scene.place.archived(RID).exists()
+    remount(archive, "nr_inodes=1000")
+    note("archive: no inodes left", finished(scene), times)

@@ -14,6 +14,7 @@ FEW, MANY = 3, 40
 PARTS = {
     "data": "the working folder's disk is full",
     "archive": "the archive's disk is full",
+    "logs": "the logs' disk is full",
     "ledger": "the ledger's disk is full",
 }
 

@@ -15,7 +15,7 @@ from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.work_sync import ScriptFailedError
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
-from glacier_sync.sync import REFUSED, TRY_AGAIN_LATER, failure_line, work_log
+from glacier_sync.sync import REFUSED, TRY_AGAIN_LATER, failure_line, machine_trouble, work_log
 
 
 class SyncPostponedError(TransientError):
@@ -71,9 +71,12 @@ class Judge:
         return audit.find_report(logs, rid, datetime.fromisoformat(self.result["started"]))
 
     def _failure(self, rid: str, status: int) -> str:
-        line = failure_line(work_log(self._environment, rid)) or ""
-        _, _, told = line.partition(": FAILED: ")
+        log = work_log(self._environment, rid)
+        _, _, told = (failure_line(log) or "").partition(": FAILED: ")
         what = f"{rid}: {told or f'syncOneWork.sh ended with exit status {status}'}"
+        if trouble := machine_trouble(log):
+            # Whatever step failed of it, no work is to blame.
+            raise SyncPostponedError(f"{what} ({trouble}: mend that, then sync again)", cause=f"exit status {status}")
         if status == REFUSED:
             return what
         kind = SyncPostponedError if status == TRY_AGAIN_LATER else ScriptFailedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -19,7 +20,19 @@ TRY_AGAIN_LATER = 75
 """Its status for a cause that passes: the archive is away or full, another sync of the work is running."""
 
 _LINE = "syncOneWork: "
+_STARTED = ": started"
 _TAIL_BYTES = 64 * 1024
+_SHORT_OF = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.ESTALE,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+)
+_MACHINE_TROUBLES = tuple(os.strerror(number) for number in _SHORT_OF)
 
 # The kernel tells a process of its parent's end if the process itself has asked for that.
 _TIE = "setpriv --pdeathsig TERM --"
@@ -85,14 +98,30 @@ def failure_line(log_file: Path) -> str | None:
 
     None if it succeeded, was killed before it could tell, or left no log.
     """
+    last = next((line for line in reversed(_last_lines(log_file)) if line.startswith(_LINE)), "")
+    return last if ": FAILED: " in last else None
+
+
+def machine_trouble(log_file: Path) -> str | None:
+    """Return what the machine was short of in the log's last sync, in the system's own words.
+
+    None if no program told of such a thing. A log that can't grow tells by that.
+    """
+    status = os.statvfs(next(folder for folder in log_file.parents if folder.exists()))
+    if not status.f_bavail or (status.f_files and not status.f_favail):
+        return _MACHINE_TROUBLES[0]
+    lines = _last_lines(log_file)
+    began = max((at for at, line in enumerate(lines) if line.startswith(_LINE) and line.endswith(_STARTED)), default=0)
+    return next((trouble for line in lines[began:] for trouble in _MACHINE_TROUBLES if trouble in line), None)
+
+
+def _last_lines(log_file: Path) -> list[str]:
     try:
         with log_file.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            lines = file.read().decode("utf-8", "backslashreplace").splitlines()
+            return file.read().decode("utf-8", "backslashreplace").splitlines()
     except FileNotFoundError:
-        return None
-    last = next((line for line in reversed(lines) if line.startswith(_LINE)), "")
-    return last if ": FAILED: " in last else None
+        return []
 
 
 def _command(work: WorkSync) -> str:

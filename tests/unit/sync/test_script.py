@@ -15,7 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glacier_sync.settings import Settings
-from glacier_sync.sync import SyncOptions, WorkSync, bash_environment, failure_line, sync_script, work_log
+from glacier_sync.sync import (
+    SyncOptions,
+    WorkSync,
+    bash_environment,
+    failure_line,
+    machine_trouble,
+    sync_script,
+    work_log,
+)
 
 STAND_IN = """#!/bin/bash
 printf '%s\\0' "LOCAL=$LOCAL_AUDIT_OPTIONS" "REPO=$REPO_AUDIT_OPTIONS" "NO_REFRESH=$NO_REFRESH_WEB" \
@@ -155,6 +163,17 @@ def test_the_last_failure_of_a_log_is_found(tmp_path: Path) -> None:
     with log.open("a") as more:
         more.write("syncOneWork: W1: done\n")
     assert failure_line(log) is None
+
+
+def test_what_the_machine_was_short_of_is_found_in_the_last_sync(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "log"
+    assert machine_trouble(log) is None
+    log.parent.mkdir()
+    log.write_text("syncOneWork: W1: started\ncp: error writing 'x': No space left on device\n")
+    assert machine_trouble(log) == "No space left on device"
+    with log.open("a") as more:
+        more.write("syncOneWork: W1: FAILED: copy to the archive: why\nsyncOneWork: W1: started\nall is well\n")
+    assert machine_trouble(log) is None
 
 
 def test_a_log_may_hold_any_bytes(tmp_path: Path) -> None:
