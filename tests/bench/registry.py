@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.bench.downloading import downloading
 from tests.bench.model import Bench
 from tests.bench.startup import starting
+from tests.bench.syncing import syncing
 from tests.bench.unbagging import unbagging
 from tests.bench.verifying import verifying
 from tests.bench.whole_way import whole_way
@@ -13,6 +14,7 @@ BENCHES: dict[str, Bench] = {
     "start": starting,
     "verify": verifying,
     "unbag": unbagging,
+    "sync": syncing,
     "download": downloading,
     "whole": whole_way,
 }
