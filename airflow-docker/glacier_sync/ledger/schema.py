@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import text
+import re
+from importlib import import_module
+from pathlib import Path
+
+from sqlalchemy import Column, String, inspect, select, table, text
 from sqlalchemy.orm import Session
 
 from glacier_sync.ledger.database import Database
@@ -15,6 +15,8 @@ from glacier_sync.ledger.faults import MIGRATE, place
 
 # The database may be shared with another program that Alembic migrates.
 VERSION_TABLE = "glacier_sync_schema"
+
+_STEPS = Path(__file__).parent / "migrations" / "versions"
 
 
 def migrate(database: Database) -> None:
@@ -30,9 +32,8 @@ def migrate(database: Database) -> None:
         if not _is_behind(steps, _found(session)):
             _check_found(database, session, steps)
             return
-        config = _config()
-        config.attributes["connection"] = session.connection()
-        command.upgrade(config, "head")
+        # Alembic takes longer to import than a command that finds all in order takes in all.
+        import_module("glacier_sync.ledger.migrating").upgrade(session.connection())
 
 
 def check(database: Database) -> None:
@@ -62,19 +63,16 @@ def _is_behind(steps: list[str], found: str | None) -> bool:
 
 
 def _found(session: Session) -> str | None:
-    options = {"version_table": VERSION_TABLE}
-    return MigrationContext.configure(session.connection(), opts=options).get_current_revision()
+    if not inspect(session.connection()).has_table(VERSION_TABLE):
+        return None
+    version: Column[str] = Column("version_num", String)
+    return session.execute(select(version).select_from(table(VERSION_TABLE))).scalar_one_or_none()
 
 
 def _steps() -> list[str]:
-    """Return the versions that this program knows, newest first."""
-    return [step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions()]
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "glacier_sync.ledger:migrations")
-    return config
+    """Return the versions that this program knows, newest first: of ``v0002_in_hand.py`` it is 0002."""
+    steps = (re.fullmatch(r"v(\d{4})_\w+\.py", path.name) for path in _STEPS.iterdir())
+    return sorted((step[1] for step in steps if step), reverse=True)
 
 
 def _check_encoding(database: Database, session: Session) -> None:

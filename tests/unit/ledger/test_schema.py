@@ -12,11 +12,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from tests.support.ledger import LEASE, dag_run, record_works
 
 from glacier_sync.ledger import Ledger, LedgerConfigurationError
 from glacier_sync.ledger.database import Database
+from glacier_sync.ledger.migrating import scripts
 from glacier_sync.ledger.models import Base
 from glacier_sync.settings import Settings
 
@@ -222,3 +224,9 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "names a mysql database" in done.stderr
     assert "secret-word" not in done.stderr
+
+
+def test_the_migrations_files_are_named_by_their_versions_in_order() -> None:
+    steps = list(ScriptDirectory.from_config(scripts()).walk_revisions())
+    assert [Path(step.path).name[:6] for step in steps] == [f"v{step.revision}_" for step in steps]
+    assert [step.revision for step in steps] == sorted((step.revision for step in steps), reverse=True)
