@@ -1,0 +1,120 @@
+"""The fuzzer's corpus: each file of it, and hundreds of mutations, end in a report, never otherwise; and any
+single change of a valid bag is found."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.bag_builder import BagBuilder
+
+from glacier_sync import bags
+
+CORPUS = Path(__file__).parent / "corpus"
+ZIPS = sorted((CORPUS / "zips").iterdir())
+MANIFESTS = sorted((CORPUS / "manifests").iterdir())
+VALID = {"stored.zip", "deflated.zip", "zip64.zip", "descriptors.zip", "folders.zip"}
+INTERESTING = (
+    b"PK\1\2",
+    b"PK\3\4",
+    b"PK\5\6",
+    b"PK\6\6",
+    b"\xff" * 4,
+    b"\0" * 8,
+    b"%0A",
+    b"\r",
+    b"\n\n",
+    b"../",
+    b"\x80",
+)
+ROUNDS = 40
+
+
+def mutations(data: bytes, seed: str) -> list[bytes]:
+    """Bytes changed, cut, doubled and put in, at places that are the same in each run."""
+    pick = random.Random(seed)
+    found = []
+    for _ in range(ROUNDS):
+        changed = bytearray(data)
+        for _ in range(pick.randint(1, 4)):
+            at = pick.randrange(len(changed) + 1)
+            match pick.randrange(5):
+                case 0 if changed:
+                    changed[at % len(changed)] ^= pick.randint(1, 255)
+                case 1:
+                    del changed[at : at + pick.randint(1, 40)]
+                case 2:
+                    changed[at:at] = changed[at : at + pick.randint(1, 80)]
+                case 3:
+                    part = pick.choice(INTERESTING)
+                    changed[at : at + len(part)] = part
+                case _:
+                    changed[at:at] = pick.choice(INTERESTING)
+        found.append(bytes(changed))
+    return found
+
+
+@pytest.mark.parametrize("path", ZIPS, ids=lambda path: path.name)
+def test_zips_and_their_mutations_end_in_a_report(path: Path, tmp_path: Path) -> None:
+    reports = bags.verify(path, workers=1)
+    assert any(report.defects for report in reports) is (path.name not in VALID)
+    changed = tmp_path / "W1.bag.zip"
+    for data in mutations(path.read_bytes(), path.name):
+        changed.write_bytes(data)
+        for report in bags.verify(changed, workers=1):
+            assert all(str(defect) for defect in report.defects)
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("version", ["0.93", "1.0"])
+def test_manifests_and_their_mutations_end_in_a_report(path: Path, version: str, tmp_path: Path) -> None:
+    declaration = f"BagIt-Version: {version}\nTag-File-Character-Encoding: UTF-8\n".encode()
+    bag = BagBuilder(payload={"W1/images/1": b"page"}, algorithms=("md5",), declaration=declaration)
+    folder = bag.folder(tmp_path)
+    for data in (path.read_bytes(), *mutations(path.read_bytes(), path.name)):
+        (folder / "manifest-md5.txt").write_bytes(data)
+        (folder / "fetch.txt").write_bytes(data)
+        (report,) = bags.verify(folder, workers=1)
+        assert report.defects
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    place = at % len(data)
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+CHANGES: dict[str, Callable[[Path, int], object]] = {
+    "flip": lambda path, at: path.write_bytes(flipped(path.read_bytes(), at)),
+    "truncate": lambda path, at: path.write_bytes(path.read_bytes()[: at % path.stat().st_size]),
+    "grow": lambda path, _: path.write_bytes(path.read_bytes() + b"\0"),
+    "delete": lambda path, _: path.unlink(),
+    "rename": lambda path, at: path.rename(path.with_name(f"{path.name}.{at}")),
+    "add": lambda path, at: path.with_name(f"{at}").write_bytes(b"new"),
+}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    files=st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.binary(min_size=1, max_size=50), min_size=1),
+    algorithms=st.sets(st.sampled_from(["md5", "sha256", "sha512"]), min_size=1),
+    change=st.sampled_from(sorted(CHANGES)),
+    place=st.integers(0, 10**6),
+)
+def test_any_single_change_of_a_valid_bag_is_found(
+    files: dict[str, bytes], algorithms: set[str], change: str, place: int
+) -> None:
+    payload = {f"W1/images/{name}": data for name, data in files.items()}
+    with tempfile.TemporaryDirectory() as parent:
+        folder = BagBuilder(payload=payload, algorithms=tuple(sorted(algorithms))).folder(Path(parent))
+        assert bags.verify(folder, workers=1)[0].defects == ()
+        listed = sorted([*(folder / "data/W1/images").iterdir(), *folder.glob("manifest-*.txt")])
+        path = listed[place % len(listed)]
+        if change == "add":
+            path = folder / "data/W1/images/any"
+        CHANGES[change](path, place)
+        assert bags.verify(folder, workers=1)[0].defects
