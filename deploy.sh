@@ -23,6 +23,7 @@ main() {
 
     # From here on the deployment changes.
     make_folders
+    make_zips_folders
     make_archive_tree
     write_secrets
     install_files

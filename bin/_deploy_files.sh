@@ -37,6 +37,17 @@ make_folders() {
     done
 }
 
+# make_zips_folders: the folders of the second way in, where the settings say.
+make_zips_folders() {
+    local folder
+    folder=$(setting ZIPS_DIR)
+    [[ $folder == /* ]] || folder=$DEST/${folder#./}
+    make_folder "$folder"
+    make_folder "$folder/incoming"
+    make_folder "$folder/watched"
+    make_folder "$folder/retention"
+}
+
 # make_archive_tree: the archive's empty tree, where one was asked for, and in a
 # development deployment that keeps its archive inside.
 make_archive_tree() {

@@ -116,7 +116,7 @@ restore_configuration() {
 make_folders() {
     local folder uid
     uid=$(env_value SYNC_ACCESS_UID)
-    for folder in logs processing processing/logs data; do
+    for folder in logs processing processing/logs data zips zips/{incoming,watched,retention}; do
         [[ -d $DEST/$folder ]] || install -d -m 0750 -- "$DEST/$folder"
         ((EUID != 0)) || chown "$uid" -- "$DEST/$folder"
     done

@@ -38,14 +38,14 @@ setup() {
 @test "a new deployment: folders, files, modes and settings" {
     run --separate-stderr deploy "${options[@]}" --dev
     [ "$status" -eq 0 ]
-    for folder in logs dags plugins processing processing/logs data .config; do
+    for folder in logs dags plugins processing processing/logs data zips zips/{incoming,watched,retention} .config; do
         [ "$(stat -c '%a %u' "$dest/$folder")" = "750 $(user_id)" ]
     done
     [ "$(stat -c '%a %u' "$dest/secrets")" = "700 $(user_id)" ]
     for file in "$dest"/secrets/*; do [ "$(stat -c '%a %u' "$file")" = "600 $(user_id)" ]; done
     [ -z "$(find "$dest" -perm -o+w)" ]
     cmp "$project/bdrc-docker-compose.yml" "$dest/docker-compose.yaml"
-    cmp "$project/airflow-docker/dags/glacier_staging_to_sync.py" "$dest/dags/glacier_staging_to_sync.py"
+    for file in "$project"/airflow-docker/dags/*.py; do cmp "$file" "$dest/dags/${file##*/}"; done
     cmp "$stub/image/bdrc/site-sync.yml" "$dest/.config/bdrc/site-sync.yml"
     [ -f "$dest/.config/intake.yml" ]
     for folder in Archive0/24 Archive1/25 Archive3/99; do [ -d "$dest/archive/$folder" ]; done
@@ -272,6 +272,22 @@ input()'; }
     for folder in Archive0/08 Archive2/74; do [ -d "$BATS_TEST_TMPDIR/tree/$folder" ]; done
     grep -qx "ARCH_ROOT=$BATS_TEST_TMPDIR/tree" "$dest/.env"
     [ ! -e "$dest/archive" ]
+}
+
+@test "the folders of the second way in are made where the settings say, and on an update" {
+    deploy "${options[@]}" --dev >/dev/null
+    rm -r "$dest/zips"
+    sed -i "s|^ZIPS_DIR=.*|ZIPS_DIR='$BATS_TEST_TMPDIR/the zips'|" "$dest/.env"
+    run deploy -d "$dest"
+    [ "$status" -eq 0 ]
+    for folder in incoming watched retention; do
+        [ "$(stat -c '%a %u' "$BATS_TEST_TMPDIR/the zips/$folder")" = "750 $(user_id)" ]
+    done
+    [ ! -e "$dest/zips" ]
+    sed -i '/^ZIPS_DIR=/d' "$dest/.env"
+    deploy -d "$dest" >/dev/null
+    grep -qx 'ZIPS_DIR=./zips' "$dest/.env"
+    [ -d "$dest/zips/watched" ]
 }
 
 @test "a folder with a space in its name" {
