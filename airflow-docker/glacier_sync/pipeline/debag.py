@@ -1,4 +1,8 @@
-"""The stage ``debag_downloads``: a zip of bags to verified works in the working folder."""
+"""The stage ``debag_downloads``: a zip of bags to verified works in the working folder.
+
+A zip called ``*.bag.zip`` has to hold bags. Any other may hold works without one:
+they are recorded as not proven.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from glacier_sync.pipeline import watched, working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Done
 from glacier_sync.pipeline.stage import Stage
+from glacier_sync.works import BAG_SUFFIX
 
 _LISTED = 20
 
@@ -41,15 +46,15 @@ def _debag(context: Context, item: LedgerObject) -> Done:
         watched.require_unchanged(item)
     context.ledger.set_works(item.id, context.run, [WorkFacts(work.rid, work.files, work.bytes) for work in works])
     if item.phase is not Phase.DEBAGGED:
-        names = ", ".join(work.rid for work in works)
         context.ledger.advance(
             item.id,
             context.run,
             Phase.DEBAGGED,
-            f"verified and unbagged: {names}",
+            _in_short(works),
             {
                 "files": sum(work.files for work in works),
                 "bytes": sum(work.bytes for work in works),
+                "proven": all(work.proven for work in works),
                 **_warnings(works),
             },
         )
@@ -67,18 +72,31 @@ def _unbagged(context: Context, item: LedgerObject, zip_path: Path, folder: Path
             keep_free=settings.keep_free_mib * working.MIB,
             replace=True,
             warnings_as_errors=settings.warnings_as_errors,
+            plain=not _must_be_bag(item),
         )
     except bags.InvalidBagError as error:
         if item.way is Way.FOLDER:
             watched.require_unchanged(item)
+        kind = "bag" if _must_be_bag(item) else "zip of works"
         listing = _write_report(working.kept_dir(settings, item), error)
         files = dict.fromkeys(map(_in_words, error.defects))
         more = f", and {len(files) - 1} more" if len(files) > 1 else ""
         raise InvalidDownloadError(
-            f"{item.key} isn't a valid bag: {next(iter(files))}{more}; all is listed in {listing}; "
-            f"replace the bag by a whole one and {_again(item)}",
+            f"{item.key} isn't a valid {kind}: {next(iter(files))}{more}; all is listed in {listing}; "
+            f"replace the {kind} by a whole one and {_again(item)}",
             cause="\n".join(map(str, error.defects[:_LISTED])),
         ) from error
+
+
+def _must_be_bag(item: LedgerObject) -> bool:
+    return item.key.endswith(f"{BAG_SUFFIX}.zip")
+
+
+def _in_short(works: Sequence[bags.UnbaggedWork]) -> str:
+    names = ", ".join(work.rid for work in works)
+    if all(work.proven for work in works):
+        return f"verified and unbagged: {names}"
+    return f"unzipped: {names}; not proven: there is no bag, only the zip's own checksums"
 
 
 def _again(item: LedgerObject) -> str:

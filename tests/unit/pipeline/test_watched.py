@@ -4,17 +4,19 @@ import os
 import random
 import shutil
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.bag_builder import ZipEntry, write_zip
 from tests.support.pipeline import Bag, Bagger, Installation, add_page, is_archived, kill, start_run
 
 from glacier_sync import pipeline
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import LedgerObject, Phase, Run, Way
-from glacier_sync.pipeline import Done, Failed, RetryLater, sync
+from glacier_sync.pipeline import Done, Failed, RetryLater, fixity, sync
 from glacier_sync.pipeline.intake import take
 from glacier_sync.settings import WATCHED_FOLDER, load_settings
 
@@ -83,6 +85,53 @@ def test_a_zip_becomes_an_archived_work_and_leaves_the_folder(place: Installatio
     ]
     (item,) = place.ledger.objects()
     assert (item.queue, item.bucket, item.key) == (WATCHED_FOLDER, str(path.parent), path.name)
+
+
+def plain_zip(made: Bag, path: Path) -> Bag:
+    """Zip a bag's works as they are."""
+    with zipfile.ZipFile(path, "w") as file:
+        for work in made.works:
+            for page in sorted(found for found in work.rglob("*") if found.is_file()):
+                file.write(page, str(page.relative_to(work.parent)))
+    return Bag(path, made.works)
+
+
+def test_a_zip_of_works_without_a_bag_is_recorded_as_not_proven(place: Installation, bag: Bagger) -> None:
+    made = plain_zip(bag("W1TEST01", "W1TEST02"), place.home / "W1TEST01.zip")
+    put(place, made)
+    tally = place.run()
+    assert [type(outcome) for outcome in tally.outcomes.values()] == [Done]
+    assert all(is_archived(place, work) for work in made.works)
+    (debagged,) = [event for event in place.ledger.events(1) if event.kind == "debagged"]
+    assert debagged.message == (
+        "unzipped: W1TEST01, W1TEST02; not proven: there is no bag, only the zip's own checksums"
+    )
+    assert debagged.details["proven"] is False
+    assert all(fixity.check(place.settings, place.ledger, work.name).intact for work in made.works)
+
+
+def test_what_is_called_a_bag_has_to_be_one(place: Installation, bag: Bagger) -> None:
+    put(place, plain_zip(bag("W1TEST01"), place.home / "W1TEST01.bag.zip"))
+    (outcome,) = place.run().outcomes.values()
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith("W1TEST01.bag.zip isn't a valid bag: ")
+
+
+def test_a_zip_without_a_work_fails(place: Installation) -> None:
+    write_zip(watched_dir(place) / "W1TEST01.zip", [ZipEntry(b"notes.txt", b"x")])
+    time.sleep(SETTLE)
+    (outcome,) = place.run().outcomes.values()
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith("W1TEST01.zip isn't a valid zip of works: ")
+
+
+def test_a_restored_zip_without_a_bag_is_taken_as_well(place: Installation, bag: Bagger) -> None:
+    made = plain_zip(bag("W1TEST01"), place.home / "W1TEST01.zip")
+    place.restored(made, "Archive0/01/W1TEST01/W1TEST01.zip")
+    place.run()
+    (item,) = place.ledger.objects()
+    assert item.phase is Phase.SYNCED, item.failure_reason
+    assert is_archived(place, made.works[0])
 
 
 def test_a_file_that_is_still_being_written_is_not_taken(place: Installation, bag: Bagger) -> None:
