@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.bench.auditing import auditing
 from tests.bench.downloading import downloading
 from tests.bench.model import Bench
 from tests.bench.startup import starting
@@ -14,6 +15,7 @@ BENCHES: dict[str, Bench] = {
     "start": starting,
     "verify": verifying,
     "unbag": unbagging,
+    "audit": auditing,
     "sync": syncing,
     "download": downloading,
     "whole": whole_way,

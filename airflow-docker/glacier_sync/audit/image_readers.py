@@ -26,8 +26,8 @@ _POLL_SECONDS = 1.0
 
 _STARTING_TAKES = 10  # times as long as an image may, on a busy machine
 
-# Starting a process takes as long as reading some hundred images does.
-_IMAGES_WORTH_A_PROCESS = 100
+# Starting a process takes as long as reading some hundreds of images does.
+_IMAGES_WORTH_A_PROCESS = 250
 
 # Any pipe holds so much, so that sending never waits for a process that hangs.
 _BYTES_AHEAD = 4096

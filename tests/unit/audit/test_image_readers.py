@@ -35,11 +35,12 @@ def children() -> set[int]:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_facts_are_in_the_order_of_the_images(tmp_path: Path, workers: int) -> None:
-    images = [draw_tiff(tmp_path / f"{n}.tif") if n % 3 else draw_jpeg(tmp_path / f"{n}.jpg") for n in range(350)]
+    tiff, jpeg = draw_tiff(tmp_path / "a.tif"), draw_jpeg(tmp_path / "a.jpg")
+    images = [tiff if n % 3 else jpeg for n in range(501)]
     with ImageReaders(workers) as readers:
         for _ in range(2):
             formats = [facts.format for facts in readers.examine(images)]
-            assert formats == ["TIFF" if n % 3 else "JPEG" for n in range(350)]
+            assert formats == ["TIFF" if n % 3 else "JPEG" for n in range(501)]
             assert len(readers._readers) == workers
 
 
@@ -48,7 +49,7 @@ def test_few_images_need_one_process_and_none_needs_none(tmp_path: Path) -> None
     with ImageReaders(8) as readers:
         assert readers.examine([]) == []
         assert children() == before
-        readers.examine([draw_tiff(tmp_path / "a.tif")] * 100)
+        readers.examine([draw_tiff(tmp_path / "a.tif")] * 250)
         assert len(children() - before) == 1
     assert children() == before
 
