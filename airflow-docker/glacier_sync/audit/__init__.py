@@ -13,7 +13,7 @@ from glacier_sync.audit.logs import ReportNotWrittenError, write_report
 from glacier_sync.audit.presentation import finding_lines, print_table
 from glacier_sync.audit.properties import InvalidPropertyError, Properties
 from glacier_sync.audit.report import Finding, Outcome, TestResult, WorkReport, summary
-from glacier_sync.audit.report_files import UnreadableReportError, find_report, find_report_file, read_report
+from glacier_sync.audit.report_files import UnreadableReportError, find_report, read_report
 from glacier_sync.audit.runner import audit_work
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "WorkReport",
     "audit_work",
     "find_report",
-    "find_report_file",
     "finding_lines",
     "print_table",
     "read_report",

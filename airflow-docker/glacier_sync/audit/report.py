@@ -100,7 +100,8 @@ def _reasons(results: list[TestResult], *, remedy: bool = False) -> str:
         return visible(", ".join(result.name for result in results))
     telling = [pair for pair in found.values() if pair[1].number not in HEADINGS] or list(found.values())
     result, finding = telling[0]
-    more = f"; {len(telling) - 1} more" if len(telling) > 1 else ""
+    others = len(telling) - 1
+    more = f", and {others} more finding{'s' if others > 1 else ''}" if others else ""
     to_do = f"; {REMEDIES[finding.number]}" if remedy and finding.number in REMEDIES else ""
     return visible(f"{result.name}: {finding.message}{more}{to_do}")
 

@@ -37,16 +37,7 @@ def read_report(path: Path) -> WorkReport:
         ) from error
 
 
-def find_report(log_home: Path, rid: str, since: datetime | None = None) -> WorkReport | None:
-    """Return the newest report of a work that was written since a time (aware), or None.
-
-    Raises UnreadableReportError if that report is damaged.
-    """
-    newest = find_report_file(log_home, rid, since)
-    return read_report(newest) if newest else None
-
-
-def find_report_file(log_home: Path, rid: str, since: datetime | None = None) -> Path | None:
+def find_report(log_home: Path, rid: str, since: datetime | None = None) -> Path | None:
     """Return the file of the newest report of a work that was written since a time (aware), or None."""
     name = re.compile(rf"(PASS|WARN|FAIL)-{re.escape(report_name(rid))}-\d{{4}}(-\d\d){{4}}(-\d{{2,}})?\.csv")
     oldest = (since - _CLOCK_STEP).timestamp() if since else float("-inf")

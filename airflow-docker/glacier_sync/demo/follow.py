@@ -151,7 +151,10 @@ def _print_outcome(items: list[LedgerObject]) -> None:
             place = work.destination if work.phase is Phase.SYNCED else "not in the archive"
             output.line(f"  work      {work.rid}: {audit}; {place}")
         if found.reason:
-            output.line(f"  reason    {found.reason}")
+            what, *then = found.reason.split("; ")
+            output.line(f"  reason    {what}")
+            for part in then:
+                output.line(f"            {part}")
 
 
 def _times(found: ObjectReport) -> str:

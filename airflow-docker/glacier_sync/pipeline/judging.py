@@ -57,16 +57,17 @@ class Judge:
     def _judged(self, folder: Path, standing: Standing, status: int) -> WorkResult:
         rid = folder.name
         try:
-            report = self._report(rid)
+            log = self._audit_log(rid)
+            report = audit.read_report(log) if log else None
             outcome = str(report.outcome) if report else None
             if status and report and report.failed:
-                return WorkResult(rid, outcome, f"{rid} {audit.summary(report)}")
+                return WorkResult(rid, outcome, f"{rid} {audit.summary(report)}; all is listed in {log}")
             failure = self._failure(rid, status) if status else self._damage(folder, standing)
         except GlacierSyncError as error:
             return WorkResult(rid, unsettled=error)
         return WorkResult(rid, outcome, failure)
 
-    def _report(self, rid: str) -> audit.WorkReport | None:
+    def _audit_log(self, rid: str) -> Path | None:
         logs = Path(self._environment["auditToolLogDateTimeDir"])
         return audit.find_report(logs, rid, datetime.fromisoformat(self.result["started"]))
 

@@ -45,8 +45,8 @@ def audit_by_hand(settings: Settings, ledger: Ledger, work: str, stamp: datetime
     done = _audit(settings, folder, options.audit_post if is_archived else options.audit_pre, stamp)
     ledger.remark(
         folder.name,
-        Run.of_this_process(),
-        f"by hand: {folder} {audit.summary(done.report)}",
+        Run.by_hand(),
+        f"audited by hand: {folder} {audit.summary(done.report)}",
         {"outcome": done.report.outcome, "report": str(done.log)},
     )
     return done
@@ -84,7 +84,7 @@ def _audit(settings: Settings, folder: Path, options: Sequence[str], stamp: date
         errors="surrogateescape",
         check=False,
     )
-    log = audit.find_report_file(log_home, folder.name, started)
+    log = audit.find_report(log_home, folder.name, started)
     report = audit.read_report(log) if log else None
     if log is None or report is None or (done.returncode and not report.failed):
         *_, last_line = ["", *done.stderr.split("\n")[:-1]]

@@ -64,7 +64,7 @@ FAILED = work_report(
         (
             FAILED,
             Outcome.FAILED,
-            "failed its audit: File Sequence Test: W1-I1 lacks image 0003; 2 more; "
+            "failed its audit: File Sequence Test: W1-I1 lacks image 0003, and 2 more findings; "
             "add what is missing, or number the images from 1 on without gaps",
         ),
     ],
@@ -157,8 +157,8 @@ def test_a_report_of_the_java_tool_is_read(tmp_path: Path) -> None:
         "W1KG13765,File Sequence Test,Passed,/pub/W1KG13765\r\n"
         "W1KG13765,File Size Test,Unknown result status 7,,,/pub/W1KG13765\r\n"
     )
-    found = find_report(tmp_path, "W1KG13765")
-    assert found is not None
+    assert find_report(tmp_path, "W1KG13765") == path
+    found = read_report(path)
     assert [result.outcome for result in found.results] == [
         Outcome.PASSED,
         Outcome.FAILED,
@@ -198,15 +198,16 @@ def test_the_newest_report_of_that_very_work_is_found(tmp_path: Path) -> None:
     assert find_report(tmp_path / "gone", "W1") is None
     assert find_report(tmp_path, "W1") is None
     now = datetime.now(UTC)
-    for age, example in enumerate([FAILED, PASSED, WARNED]):
-        path = write_report(example, tmp_path, TIME)
-        os.utime(path, (now.timestamp() - 60 * age,) * 2)
+    newest, *others = [write_report(example, tmp_path, TIME) for example in (FAILED, PASSED, WARNED)]
+    os.utime(newest, (now.timestamp(),) * 2)
+    for path in others:
+        os.utime(path, (now.timestamp() - 60,) * 2)
     write_report(work_report(("Test", Outcome.PASSED, []), rid="W10"), tmp_path)
     write_report(work_report(("Test", Outcome.PASSED, []), rid="W1-2"), tmp_path)
     (tmp_path / "FAIL-W1-2030-01-01-00-00.csv").write_text("")
     (tmp_path / "FAIL-W1-notes.csv").write_text("notes")
-    assert find_report(tmp_path, "W1") == FAILED
-    assert find_report(tmp_path, "W1", since=now - timedelta(seconds=30)) == FAILED
+    assert find_report(tmp_path, "W1") == newest
+    assert find_report(tmp_path, "W1", since=now - timedelta(seconds=30)) == newest
     assert find_report(tmp_path, "W1", since=now + timedelta(seconds=30)) is None
 
 
@@ -217,7 +218,7 @@ def test_a_file_system_whose_clock_lags_a_tick_is_allowed_for(
     since = datetime.now(UTC)
     path = write_report(PASSED, tmp_path)
     os.utime(path, ((since + timedelta(milliseconds=milliseconds)).timestamp(),) * 2)
-    assert find_report(tmp_path, "W1", since=since) == (PASSED if found else None)
+    assert find_report(tmp_path, "W1", since=since) == (path if found else None)
 
 
 def test_logs_that_cannot_be_written_are_an_error_that_says_where(tmp_path: Path) -> None:

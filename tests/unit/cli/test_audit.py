@@ -74,6 +74,19 @@ def test_the_options_of_the_site_count_before_and_after_archiving(
     assert names(RID) == names(f"{archived}/") == ["No Files in Root Folder", "File Size Test"]
 
 
+def test_the_properties_of_the_users_file_count(
+    command: Command, place: Installation, archived: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    properties = tmp_path / ".config" / "bdrc" / "auditTool" / "user.properties"
+    properties.parent.mkdir(parents=True)
+    properties.write_text("ErrorsAsWarning=105,109\n")
+    lack_a_page(archived)
+    ended = command("audit", RID)
+    assert ended.status == 0
+    assert ended.out.endswith("1 work: 1 passed with warnings\n")
+
+
 def test_what_a_person_did_is_in_the_history_of_a_work_that_the_ledger_knows(
     command: Command, place: Installation, bagged: Bagger
 ) -> None:
@@ -84,7 +97,7 @@ def test_what_a_person_did_is_in_the_history_of_a_work_that_the_ledger_knows(
     assert (after.phase, after.works) == (before.phase, before.works)
     event = place.ledger.events(before.id)[-1]
     assert event.kind == "note"
-    assert event.message.startswith(f"by hand: {place.archived(RID)} failed its audit: File Sequence Test: ")
+    assert event.message.startswith(f"audited by hand: {place.archived(RID)} failed its audit: File Sequence Test: ")
     assert event.details["outcome"] == "Failed"
     assert Path(event.details["report"]).is_file()
 

@@ -169,6 +169,13 @@ def test_the_outcome_is_told_and_a_copy_that_differs_is_noticed(
     assert "W1GS0023.bag.zip: FAILED" in out
     assert "W1GS0064: FAILED" in out
     assert out.count("  reason    ") == 2
+    report = next(prepared.log_dir.rglob("FAIL-W1GS0064-*.csv"))
+    assert (
+        "  reason    W1GS0064 failed its audit: File Sequence Test: archive/W1GS0064-I1GS0064 lacks image 0003 (of 4), "
+        "and 1 more finding\n"
+        "            add what is missing, or number the images from 1 on without gaps\n"
+        f"            all is listed in {report}\n"
+    ) in out
     assert f"W1GS0001: audit Passed; {archive_path(prepared.archive_parent, 'W1GS0001')}" in out
     assert out.endswith(
         "\n5 works stand in the archive, byte for byte as they were made; the bad ones failed as they should.\n"
