@@ -23,7 +23,7 @@ def audit(
 ) -> int:
     """Audit works as a sync does, by the same audit tool with the site's options.
 
-    The outcome is added to the history of works that the ledger knows.
+    The outcome is recorded in the ledger.
 
     Example: glacier-sync audit W1NLM4700 staging/W1NLM4701
     """

@@ -33,7 +33,7 @@ class WorkAudit:
 
 
 def audit_by_hand(settings: Settings, ledger: Ledger, work: str, stamp: datetime) -> WorkAudit:
-    """Audit a work, named by its RID (in the archive) or by a path, and remark on it in the ledger if that knows it.
+    """Audit a work, named by its RID (in the archive) or by a path, and record it in the ledger.
 
     The archive's copy is audited with the options for after archiving, any other
     work with those for before. Raises ConfigurationError if there is no such

@@ -33,7 +33,8 @@ def test_an_archived_work_is_audited_by_its_rid(command: Command, place: Install
         ["1", "work:", "1", "passed"],
     ]
     assert len(list(place.settings.log_dir.glob(f"audit-test-logs/*/*/PASS-{RID}-*.csv"))) == 1
-    assert place.ledger.events() == []
+    (event,) = place.ledger.events()
+    assert (event.object_id, event.message) == (None, f"audited by hand: {archived} passed its audit: 10 tests")
 
 
 def test_what_is_found_is_told_and_fails_the_command(command: Command, archived: Path, tmp_path: Path) -> None:
