@@ -17,6 +17,8 @@ check_place() {
     # Made here it would fill the disk below a mount point whose archive is away.
     [[ -d $root ]] || fail "archive root $root isn't there: is it mounted? mount it (or make it, once), then sync again" \
         "$TRY_AGAIN_LATER"
+    MARKER=$root/${archiveMarker:-}
+    require_marker
     mkdir -p -- "$place" || fail "can't make the folder $place: let this user write into $root"
     lock_work "$place"
     if [[ -L $DESTINATION || (-e $DESTINATION && ! -d $DESTINATION) ]]; then
@@ -32,6 +34,24 @@ check_place() {
         [[ ! -d $PARTIAL ]] || require rsync rsync
         require_space "$place"
     fi
+}
+
+# An archive that goes away leaves an empty folder where it was mounted.
+require_marker() {
+    [[ -e $MARKER ]] ||
+        fail "the archive's marker $MARKER isn't there: is it mounted? mount it (or make that file, once), then sync again" \
+            "$TRY_AGAIN_LATER"
+}
+
+# Whoever has this work in hand sets the file's time ahead, to the end of the claim. A
+# process that was stopped for longer doesn't, and by now somebody else may have the work.
+require_claim() {
+    local until
+    [[ -n ${claimFile:-} ]] || return 0
+    until=$(stat --format=%Y -- "$claimFile" 2>/dev/null || printf 0)
+    ((until > EPOCHSECONDS)) ||
+        fail "the claim on $WORK has run out: expected $claimFile to be kept; somebody else may have it, so nothing more is done; sync again" \
+            "$TRY_AGAIN_LATER"
 }
 
 # A copy of a link would lead elsewhere than its source does, and a link out of the
@@ -107,6 +127,8 @@ copy_whole() {
             fail "the copy failed (cp ended with $?), and what there was of it is removed: see the message above"
     fi
     run sync --file-system -- "$PARTIAL" || fail "the archive's file system can't be written to disk (sync ended with $?)"
+    require_marker
+    require_claim
     mv --no-target-directory --no-clobber -- "$PARTIAL" "$DESTINATION" || [[ -e $DESTINATION ]] ||
         fail "can't rename $PARTIAL to $DESTINATION (mv ended with $?)"
     [[ ! -e $PARTIAL ]] ||
@@ -129,6 +151,7 @@ update_archived() {
         discard "$PARTIAL"
     fi
     mkdir -p -- "$PARTIAL/new" "$PARTIAL/kept" || fail "can't make the folder $PARTIAL"
+    require_claim
     run rsync "${options[@]}" -- "$WORK_PATH/" "$DESTINATION/" || fail \
         "rsync ended with $? and didn't transfer everything: see its message above; $DESTINATION may hold some of the changes; sync again"
     discard "$PARTIAL"

@@ -51,7 +51,9 @@ Environment: syncLogDateTimeDir, syncLogDateTimeFile, syncLogTempDir,
 auditToolLogDateTimeDir (where logs go), LOCAL_AUDIT_OPTIONS and REPO_AUDIT_OPTIONS
 (words for audit-tool, before and after archiving), NO_REFRESH_WEB (leave a web copy
 that exists alone), ARCHIVE_STANDING (absent: the archive has no such work, try again
-later if it has; equal: it has the same, which is audited and not copied), DEBUG_SYNC
+later if it has; equal: it has the same, which is audited and not copied), archiveMarker
+(a file's name: try again later unless the archive root has it), claimFile (a file: try
+again later unless its time lies ahead when the archive is to be changed), DEBUG_SYNC
 (trace), and for the bucket the AWS_… variables.
 END
 }

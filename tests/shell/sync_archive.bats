@@ -95,6 +95,49 @@ END
     [ ! -e "${archive}3" ]
 }
 
+@test "an archive without its marker isn't filled" {
+    make_work W1
+    export archiveMarker=.archive
+    sync_work -a "$archive" "$work"
+    failed 75 'check of the work and its place' "the archive's marker ${archive}0/.archive isn't there: is it mounted?*"
+    [ -z "$(ls -A "${archive}0")" ]
+    touch "${archive}0/.archive"
+    sync_work -a "$archive" "$work"
+    [ "$status" -eq 0 ]
+    diff -r "$work" "${archive}0/00/W1"
+}
+
+@test "a new work gets its name only while the claim on it holds" {
+    make_work W1
+    export claimFile=$root/claim
+    sync_work -a "$archive" "$work"
+    failed 75 'copy to the archive' "the claim on W1 has run out: expected $claimFile to be kept*"
+    [ ! -e "${archive}0/00/W1" ]
+    touch --date='1 minute ago' "$claimFile"
+    sync_work -a "$archive" "$work"
+    failed 75 'copy to the archive' "the claim on W1 has run out*"
+    [ ! -e "${archive}0/00/W1" ]
+    touch --date='1 hour' "$claimFile"
+    sync_work -a "$archive" "$work"
+    [ "$status" -eq 0 ]
+    diff -r "$work" "${archive}0/00/W1"
+}
+
+@test "an archived work is changed only while the claim on it holds" {
+    make_work W1
+    sync_work -a "$archive" "$work"
+    cp -r "${archive}0/00/W1" "$root/before"
+    printf changed >"$work/images/W1-I1/I10001.jpg"
+    export claimFile=$root/claim
+    sync_work -a "$archive" "$work"
+    failed 75 'copy to the archive' "the claim on W1 has run out*"
+    diff -r "$root/before" "${archive}0/00/W1"
+    touch --date='1 hour' "$claimFile"
+    sync_work -a "$archive" "$work"
+    [ "$status" -eq 0 ]
+    diff -r "$work" "${archive}0/00/W1"
+}
+
 @test "a link or a device in the work is refused by name" {
     make_work W1
     ln -s /etc/passwd "$work/archive/W1-I1/I10002.tif"

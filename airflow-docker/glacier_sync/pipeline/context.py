@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from glacier_sync.ledger import Ledger, Run
+from glacier_sync.pipeline.lease import Lease
 from glacier_sync.progress import Progress, ProgressLines
 from glacier_sync.settings import Settings, load_settings
 
@@ -22,7 +23,8 @@ class Context:
     ``logical_date`` stamps the logs of the run. ``last_try`` tells a stage that
     nobody will try it again on behalf of this run, so that it gives the object
     back. ``progress`` makes, for a stage and an object, what
-    is called with bytes done and bytes in all.
+    is called with bytes done and bytes in all. ``lease`` is the hold on the
+    object that a stage works on.
     """
 
     settings: Settings
@@ -31,6 +33,7 @@ class Context:
     logical_date: datetime
     last_try: bool
     progress: Callable[[str, int], Progress]
+    lease: Lease | None = None
 
 
 @contextmanager

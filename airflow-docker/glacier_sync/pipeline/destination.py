@@ -102,6 +102,12 @@ def require_root(settings: Settings, rid: str) -> None:
             f"the archive's root {root} isn't there: is it mounted? GLACIER_SYNC_ARCHIVE_PARENT is "
             f"{settings.archive_parent}; expected the folders {settings.archive_parent}0 to 3"
         )
+    marker = root / settings.archive_marker
+    if not os.path.lexists(marker):
+        raise ConfigurationError(
+            f"the archive's root {root} lacks its marker {settings.archive_marker}: is it mounted? expected that file, "
+            "as GLACIER_SYNC_ARCHIVE_MARKER says; mount the archive, or make the file in it once"
+        )
 
 
 def require_writable_root(settings: Settings, rid: str) -> None:

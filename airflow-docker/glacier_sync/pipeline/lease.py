@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from glacier_sync.errors import TransientError
 from glacier_sync.ledger import ClaimLostError, Ledger, Run
+from glacier_sync.pipeline import working
 from glacier_sync.progress import Meter, Progress
 from glacier_sync.settings import Settings
 
@@ -35,6 +38,7 @@ class Lease:
         self._meter: tuple[str, Meter] | None = None
         self._told: tuple[str, int] | None = None
         self._lost: ClaimLostError | None = None
+        self._file: Path | None = None
         self._renewing = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
@@ -61,6 +65,16 @@ class Lease:
             self._renew()
         if self._lost is not None:
             raise self._lost
+
+    def keep_file(self, path: Path) -> None:
+        """Renew, and have a file from now on whose time of modification is the end of the lease.
+
+        Bash can't ask the ledger, and looks at the file. Raises what ``check``
+        raises, also if the lease hadn't run out.
+        """
+        self._file = path
+        self._renew()
+        self.check()
 
     def watched(self, shown: Callable[[str, int], Progress]) -> Callable[[str, int], Progress]:
         """Return a maker of progress callbacks that check the claim, and whose pace the ledger is told."""
@@ -93,15 +107,27 @@ class Lease:
 
     def _renew(self) -> None:
         with self._renewing:
-            until = _clock() + self._seconds
+            until, file_until = _clock() + self._seconds, time.time() + self._seconds
             if self.item.id in self._ledger.renew(self._run):
                 self._until = until
+                self._set_file(file_until)
             else:
+                self._set_file(0)
                 self._lost = ClaimLostError(
                     f"object {self.item.id} ({self.item.key}) is no longer in the hands of this process of "
                     f"{self._run.name}, whose lease had run out: nothing more is done about it here; "
                     "leave it to whoever has it now"
                 )
+
+    def _set_file(self, until: float) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.touch()
+            os.utime(self._file, (until, until))
+        except OSError as error:
+            # Without the file, or with an old one, bash ends before it changes the archive.
+            log.warning("%s can't be kept: %s", self._file, error)
 
     def _tell_pace(self) -> None:
         if self._meter is None:
@@ -114,8 +140,10 @@ class Lease:
 
 
 def keep_lease_until_exit(settings: Settings, run: Run, object_id: int) -> None:
-    """Hold an object, and renew the leases of all the run's claims, until this process ends."""
-    Lease(settings, Ledger.open(settings), run, object_id).start()
+    """Hold an object whose sync begins, and renew the leases of all the run's claims, until this process ends."""
+    lease = Lease(settings, Ledger.open(settings), run, object_id)
+    lease.keep_file(working.claim_file(settings, lease.item, run))
+    lease.start()
 
 
 def _clock() -> float:

@@ -64,7 +64,10 @@ def _plan(context: Context, item: LedgerObject) -> Done:
         _record_plan(context, item, work)
     standings = {work.rid: str(work.standing) for work in planned}
     context.ledger.note(item.id, context.run, f"syncing {', '.join(standings)}", {"standing in the archive": standings})
-    script = work_sync.script(context.settings, context.logical_date, planned, {"object": item.id})
+    claim = working.claim_file(context.settings, item, context.run)
+    if context.lease is not None:
+        context.lease.keep_file(claim)
+    script = work_sync.script(context.settings, context.logical_date, planned, {"object": item.id}, claim)
     return Done(f"{item.key} is to be synced", {"script": script})
 
 

@@ -84,8 +84,17 @@ def plan_work(settings: Settings, stamp: datetime, folder: Path, progress: Progr
     return PlannedWork(folder, options, Standing.DIFFERENT, found.path, refusal)
 
 
-def script(settings: Settings, stamp: datetime, planned: Sequence[PlannedWork], facts: Mapping[str, Any]) -> str:
-    """Return the bash that syncs what isn't refused; its last line is its result as JSON."""
+def script(
+    settings: Settings,
+    stamp: datetime,
+    planned: Sequence[PlannedWork],
+    facts: Mapping[str, Any],
+    claim: Path | None = None,
+) -> str:
+    """Return the bash that syncs what isn't refused; its last line is its result as JSON.
+
+    ``claim`` is the file whose time says until when the works may be written to the archive.
+    """
     accepted = [work for work in planned if not work.refusal]
     result = {
         **facts,
@@ -103,7 +112,8 @@ def script(settings: Settings, stamp: datetime, planned: Sequence[PlannedWork], 
         )
         for work in accepted
     ]
-    return sync_script(syncs, environment(settings, stamp), result)
+    claimed = {} if claim is None else {"claimFile": str(claim)}
+    return sync_script(syncs, {**environment(settings, stamp), **claimed}, result)
 
 
 def environment(settings: Settings, stamp: datetime) -> dict[str, str]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from glacier_sync.errors import ConfigurationError
-from glacier_sync.ledger import WORKABLE, Ledger, LedgerObject, UnknownObjectError, Way
+from glacier_sync.ledger import WORKABLE, Ledger, LedgerObject, Run, UnknownObjectError, Way
 from glacier_sync.settings import Settings
 from glacier_sync.works import rid_of
 
@@ -39,6 +39,12 @@ def unbagged_dir(settings: Settings, item: LedgerObject) -> Path:
 def folders_of(settings: Settings, item: LedgerObject) -> tuple[Path, Path]:
     """Return the folders that hold an object's working data."""
     return settings.download_dir / _folder_name(item), unbagged_dir(settings, item)
+
+
+def claim_file(settings: Settings, item: LedgerObject, run: Run) -> Path:
+    """Return the file that tells the bash of a sync until when this process has the object in hand."""
+    holder = hashlib.sha256(f"{run.name}\0{run.worker}".encode()).hexdigest()[:12]
+    return unbagged_dir(settings, item) / f".claim-{holder}"
 
 
 def kept_dir(settings: Settings, item: LedgerObject) -> Path:

@@ -31,6 +31,12 @@ def _time_zone(name: str) -> str:
     return name
 
 
+def _file_name(name: str) -> str:
+    if "/" in name or name in (".", ".."):
+        raise ValueError("expected the name of a file without its folder")
+    return name
+
+
 _Folder = Annotated[Path, AfterValidator(_absolute)]
 
 
@@ -59,6 +65,7 @@ class Settings(BaseSettings):
     intake: _Folder = _PROJECT / "config" / "intake.yml"
     data_dir: _Folder = Path()
     archive_parent: _Folder = Path()
+    archive_marker: Annotated[str, AfterValidator(_file_name)] = ""
     web_parent: str = ""
     log_dir: _Folder = Path()
     bin_dir: _Folder = _PROJECT / "bin"

@@ -34,7 +34,7 @@ def bash_environment(settings: Settings, stamp: datetime, inherited: Mapping[str
     zone. Of ``inherited`` only what is known is taken over: Amazon's variables
     that hold no secret, ``HOME``, ``DEBUG_SYNC``, and the versions of a site's
     own ``log_dip`` and audit tool. Beside the names that sites know, it tells
-    the script ``archiveParent``, ``webParent`` and ``successWorkList``.
+    the script ``archiveParent``, ``archiveMarker``, ``webParent`` and ``successWorkList``.
     """
     local = stamp.astimezone(ZoneInfo(settings.time_zone))
     date, time = local.strftime("%Y-%m-%d"), local.strftime("%H.%M.%S")
@@ -58,6 +58,7 @@ def bash_environment(settings: Settings, stamp: datetime, inherited: Mapping[str
         "DB_CONFIG": settings.db_config,
         "DEBUG_SYNC": inherited.get("DEBUG_SYNC", ""),
         "archiveParent": str(settings.archive_parent),
+        "archiveMarker": settings.archive_marker,
         "webParent": settings.web_parent,
         "successWorkList": str(sync_logs / "success-works.txt"),
         **_aws(inherited),

@@ -19,7 +19,7 @@ KNOWN = {
     "PATH", "HOME", "LANG", "TZ", "hostName", "userName", "jobDateTime", "jobDate", "jobTime",
     "syncLogDateTimeDir", "syncLogDateTimeFile", "syncLogTempDir", "auditToolLogDateTimeDir",
     "logDipVersion", "auditToolVersion", "DB_CONFIG", "DEBUG_SYNC",
-    "archiveParent", "webParent", "successWorkList",
+    "archiveParent", "archiveMarker", "webParent", "successWorkList",
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_it_is_the_list_that_sites_know(settings: Settings, tmp_path: Path) -> N
     assert found["DB_CONFIG"] == "prod:db.conf"
     assert found["archiveParent"] == f"{tmp_path}/archive/Archive"
     assert found["webParent"] == "s3://web/x"
-    assert all(found[name] for name in KNOWN - {"DEBUG_SYNC"})
+    assert all(found[name] for name in KNOWN - {"DEBUG_SYNC", "archiveMarker"})
 
 
 def test_the_stamp_is_in_the_sites_time_zone(tmp_path: Path) -> None:
