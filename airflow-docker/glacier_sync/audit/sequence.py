@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from functools import partial
 from itertools import islice
 
 from glacier_sync.audit.error_numbers import ErrorNumber
 from glacier_sync.audit.properties import Properties
 from glacier_sync.audit.report import Finding
-from glacier_sync.audit.structure import missing
+from glacier_sync.audit.structure import in_each_group
 from glacier_sync.audit.work_folder import ImageGroup, WorkFolder
 
 # All gaps that numbers of four digits can leave; more digits could leave a billion.
@@ -18,14 +19,8 @@ _MOST_GAPS = 9999
 
 def file_sequence(work: WorkFolder, properties: Properties) -> Iterator[Finding]:
     """Find what breaks the sequence in the image groups of both parents."""
-    for name in (properties.archive_parent, properties.derived_parent):
-        parent = work.parent(name)
-        if parent is None:
-            yield missing(work, name)
-            continue
-        yield from parent.problems
-        for group in parent.groups:
-            yield from check_group(group, properties.sequence_length)
+    check = partial(check_group, length=properties.sequence_length)
+    return in_each_group(work, (properties.archive_parent, properties.derived_parent), check)
 
 
 def missing_numbers(numbers: Collection[int]) -> Iterator[int]:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from glacier_sync.audit.error_numbers import ErrorNumber
 from glacier_sync.audit.properties import MAXIMUM_SIZE, Properties, parse_size
 from glacier_sync.audit.report import Finding
-from glacier_sync.audit.work_folder import GroupParent, ImageGroup, WorkFolder
+from glacier_sync.audit.work_folder import ImageGroup, WorkFolder
 
 
 def missing(work: WorkFolder, name: str) -> Finding:
     """Return the finding of a test that misses its image-group parent."""
     return Finding(ErrorNumber.NO_DIRECTORY, f"the work has no folder {name}", work.path / name)
+
+
+def in_each_group(
+    work: WorkFolder, names: Iterable[str], check: Callable[[ImageGroup], Iterator[Finding]]
+) -> Iterator[Finding]:
+    """Return what a check finds in the image groups of these parents, and which of them can't be checked."""
+    for name in names:
+        parent = work.parent(name)
+        if parent is None:
+            yield missing(work, name)
+            continue
+        yield from parent.problems
+        for group in parent.groups:
+            yield from check(group)
 
 
 def no_files_in_root(work: WorkFolder, _: Properties) -> Iterator[Finding]:
@@ -26,14 +41,7 @@ def no_files_in_root(work: WorkFolder, _: Properties) -> Iterator[Finding]:
 
 def no_folders_in_groups(work: WorkFolder, properties: Properties) -> Iterator[Finding]:
     """Find folders in the image groups of both parents."""
-    for name in (properties.archive_parent, properties.derived_parent):
-        parent = work.parent(name)
-        if parent is None:
-            yield missing(work, name)
-            continue
-        yield from parent.problems
-        for group in parent.groups:
-            yield from _folders(group)
+    return in_each_group(work, (properties.archive_parent, properties.derived_parent), _folders)
 
 
 def file_sizes(work: WorkFolder, properties: Properties) -> Iterator[Finding]:
@@ -43,24 +51,13 @@ def file_sizes(work: WorkFolder, properties: Properties) -> Iterator[Finding]:
         message = f"{MAXIMUM_SIZE}={properties.maximum_size!r} is no size: expected a number and K, M or G, as 400K"
         yield Finding(ErrorNumber.INVALID_SIZE_PROPERTY, message, work.path)
         return
-    parent = work.parent(properties.derived_parent)
-    if parent is None:
-        yield missing(work, properties.derived_parent)
-        return
-    yield from parent.problems
-    for group in parent.groups:
-        yield from _sizes(group, limit, properties.maximum_size)
+    check = partial(_sizes, limit=limit, limit_text=properties.maximum_size)
+    yield from in_each_group(work, [properties.derived_parent], check)
 
 
 def file_names(work: WorkFolder, properties: Properties) -> Iterator[Finding]:
     """Find derived images that aren't named after their image group."""
-    parent: GroupParent | None = work.parent(properties.derived_parent)
-    if parent is None:
-        yield missing(work, properties.derived_parent)
-        return
-    yield from parent.problems
-    for group in parent.groups:
-        yield from _names(group)
+    return in_each_group(work, [properties.derived_parent], _names)
 
 
 def _folders(group: ImageGroup) -> Iterator[Finding]:
