@@ -192,6 +192,7 @@ def running_deployment(image: str, root: Path) -> Iterator[Deployment]:
     made.change("GLACIER_SYNC_SCHEDULE", "'* * * * *'")
     made.change("GLACIER_SYNC_INTAKE_RETRY_SECONDS", "2")
     made.change("GLACIER_SYNC_TASK_RETRY_SECONDS", "2")
+    made.change("GLACIER_SYNC_SETTLE_SECONDS", "2")
     made.change("STOP_GRACE_PERIOD", "20s")
     try:
         print(f"up and healthy after {made.up():.0f} seconds")

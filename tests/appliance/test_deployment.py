@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from tests.appliance.base_images import run
 from tests.appliance.deployment import DAG_ID, UID, Deployment, derived_image, running_deployment, wait_for
-from tests.appliance.engine import Docker
-from tests.support.images import draw_jpeg
+from tests.appliance.engine import PROJECT, Docker
+from tests.support.images import draw_jpeg, draw_work
 
 from glacier_sync.bags import make_bag_zip
 from glacier_sync.demo.samples import Sample, make_samples
@@ -144,6 +144,33 @@ def test_the_main_job(deployment: Deployment, samples: list[Sample]) -> None:
     assert list((deployment.folder / "processing" / "logs").glob("sync-logs/*/*/*.log"))
     leftover = [path for path in (deployment.folder / "data").rglob("*") if path.is_file()]
     assert not leftover, "working data of works that are synced or failed"
+
+
+def test_the_second_way_in_and_a_dag_of_the_sites_own(deployment: Deployment, tmp_path: Path) -> None:
+    dags = {"feeder", "down_scheduled", "on_synced_works"}
+    shutil.copy(PROJECT / "airflow-docker" / "examples" / "on_synced_works.py", deployment.folder / "dags")
+    wait_for("the DAGs are known", lambda: dags <= {dag["dag_id"] for dag in deployment.api("GET", "dags")["dags"]})
+    work = draw_work(tmp_path, "W1ZIP0031")
+    zips = deployment.folder / "zips"
+    make_bag_zip([work], zips / "incoming" / "W1ZIP0031.bag.zip")
+    (zips / "incoming" / "W1ZIP0032.zip").write_bytes(b"half of a zip")
+    for dag in dags:
+        deployment.api("PATCH", f"dags/{dag}", is_paused=False)
+    wait_until_settled(deployment, ["W1ZIP0031.bag.zip", "W1ZIP0032.zip"])
+    phases = deployment.phases()
+    assert (phases["W1ZIP0031.bag.zip"], phases["W1ZIP0032.zip"]) == ("synced", "failed")
+    assert deployment.differences(work) == []
+    assert list((zips / "incoming").iterdir()) == []
+    assert [path.name for path in (zips / "watched").iterdir()] == ["W1ZIP0032.zip"]
+    assert sorted(path.name for path in (zips / "retention").glob("*/*")) == ["W1ZIP0031.bag.zip", "W1ZIP0032.zip"]
+
+    def told() -> bool:
+        runs = deployment.api("GET", "dags/on_synced_works/dagRuns")["dag_runs"]
+        return any(found["state"] == "success" for found in runs)
+
+    wait_for("the site's own DAG has followed", told)
+    for dag in dags:
+        deployment.api("PATCH", f"dags/{dag}", is_paused=True)
 
 
 def test_a_kill_in_the_middle_of_a_sync(deployment: Deployment, docker: Docker, tmp_path: Path) -> None:
