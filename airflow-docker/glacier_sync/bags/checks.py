@@ -61,26 +61,31 @@ class Checks(Mapping[str, Sequence[Check]]):
 
     def __getitem__(self, name: str) -> Sequence[Check]:
         number = self._files.number(name)
-        found = (
-            []
-            if number is None
-            else [
-                Check(column.manifest.algorithm, column.checksum(number), column.manifest.file)
-                for column in self._columns
-                if number in column
-            ]
-        )
+        found = [] if number is None else self.of(number)
         if not found:
             raise KeyError(name)
         return found
 
     def __contains__(self, name: object) -> bool:
         number = self._files.number(name) if isinstance(name, str) else None
-        return number is not None and any(number in column for column in self._columns)
+        return number is not None and bool(self.algorithms(number))
+
+    def of(self, number: int) -> list[Check]:
+        """Return the checks of a file by its number."""
+        return [
+            Check(column.manifest.algorithm, column.checksum(number), column.manifest.file)
+            for column in self._columns
+            if number in column
+        ]
+
+    def algorithms(self, number: int) -> tuple[str, ...]:
+        """Return the algorithms of a file's checks, each once."""
+        found = [column.manifest.algorithm for column in self._columns if number in column]
+        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
     def __iter__(self) -> Iterator[str]:
         for number, name in enumerate(self._files):
-            if any(number in column for column in self._columns):
+            if self.algorithms(number):
                 yield name
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from glacier_sync.bags.defects import Defect, NotABag, OutsideBag, SameName
-from glacier_sync.bags.entries import Contents, Refused, ZipFiles
+from glacier_sync.bags.entries import Contents, ZipFiles, refused
 from glacier_sync.bags.sources import Bag, Listing
 from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX
 from glacier_sync.works import BAG_SUFFIX
@@ -26,11 +26,11 @@ def divide(contents: Contents, *, zip_name: str, rid: str) -> Listing:
         ]
         files, folders = contents.files, frozenset(contents.folders)
         defects = (*contents.defects, *inner)
-        return Listing((Bag(rid, "", files, folders, Refused(files, contents.states), defects),))
+        return Listing((Bag(rid, "", files, folders, refused(files, contents.states), defects),))
     if not tops:
         files, folders = contents.files, frozenset(contents.folders)
         defects = tuple(contents.defects)
-        plain = Bag(rid, "", files, folders, Refused(files, contents.states), defects)
+        plain = Bag(rid, "", files, folders, refused(files, contents.states), defects)
         return Listing((), (*defects, _no_bag(files, zip_name)), plain)
     return _nested(contents, tops)
 
@@ -51,8 +51,9 @@ def _nested(contents: Contents, tops: Collection[str]) -> Listing:
     for top in tops:
         prefix = f"{top}/"
         files = contents.files.below(prefix.encode("utf-8", "surrogateescape"), numbers[top])
-        name, refused = top.removesuffix(BAG_SUFFIX), Refused(files, contents.states)
-        bags.append(Bag(name, prefix, files, frozenset(folders[top]), refused, tuple(defects[top])))
+        unread = refused(files, contents.states)
+        name = top.removesuffix(BAG_SUFFIX)
+        bags.append(Bag(name, prefix, files, frozenset(folders[top]), unread, tuple(defects[top])))
     strays = [OutsideBag(name, "belongs to no bag of this zip", "bags only") for name in sorted(outside)]
     return Listing(tuple(bags), (*defects[""], *strays, *_same_names(bags)))
 

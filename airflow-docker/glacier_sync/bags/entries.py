@@ -103,6 +103,12 @@ class Refused(Container[str]):
         return isinstance(name, str) and self.states[self.files.entry(name)] == _REFUSED
 
 
+def refused(files: ZipFiles, states: bytearray) -> Container[str]:
+    """Return which of the files must not be read, by their names."""
+    # Mostly there is none, and nothing has to be looked up.
+    return Refused(files, states) if _REFUSED in states else frozenset()
+
+
 @dataclass
 class Contents:
     """What a zip lists, with names that are safe: to be divided into bags.

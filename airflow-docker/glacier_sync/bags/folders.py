@@ -94,10 +94,10 @@ class FolderSource:
         """Return what a worker needs to read files; see ``Source.job``."""
         return Job(folder=os.fspath(self.path))
 
-    def entry(self, name: str) -> None:
+    def entry(self, bag: Bag, number: int) -> None:
         """Return None: no zip holds it."""
 
-    def modified(self, name: str) -> None:
+    def modified(self, bag: Bag, number: int) -> None:
         """Return None: a file that isn't unpacked keeps its time."""
 
 

@@ -5,7 +5,7 @@ RFC 8493 §3. What is left are checks: the checksum that each file must have.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,7 +18,7 @@ from glacier_sync.bags.bag_warnings import (
     WeakAlgorithm,
     divided,
 )
-from glacier_sync.bags.checks import Check, Checks, Column
+from glacier_sync.bags.checks import Checks, Column
 from glacier_sync.bags.defects import (
     MOST_OF_A_KIND,
     Defect,
@@ -32,6 +32,7 @@ from glacier_sync.bags.defects import (
     UnsupportedAlgorithm,
     WrongOxum,
 )
+from glacier_sync.bags.files import NameList
 from glacier_sync.bags.lines import Tell, UnreadableLinesError, blocks_of_lines
 from glacier_sync.bags.matching import Found, Oddity, find_works, match
 from glacier_sync.bags.portability import odd_names, similar_names
@@ -58,7 +59,7 @@ _LARGEST_LIST = 1 << 30
 
 @dataclass
 class Inspection:
-    """What is known of a bag before its files are hashed; ``checks`` by name in the bag.
+    """What is known of a bag before its files are hashed; ``checks`` are those of its files.
 
     ``files`` and ``bytes`` count the payload.
     """
@@ -70,7 +71,7 @@ class Inspection:
     works: Mapping[str, str] = field(default_factory=dict)
     algorithms: tuple[str, ...] = ()
     warnings: list[Defect] = field(default_factory=list)
-    checks: Mapping[str, Sequence[Check]] = field(default_factory=dict)
+    checks: Checks = field(default_factory=lambda: Checks(NameList(), ()))
 
 
 def inspect(source: Source, bag: Bag, *, warnings_as_errors: Collection[str] = ()) -> Inspection:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from glacier_sync.bags.checks import Check
 from glacier_sync.bags.defects import MOST_OF_A_KIND, ChecksumMismatch, DamagedZip, Defect, Findings, SameName
@@ -49,8 +50,7 @@ def read_bags(
 
     Raises UnreadableError, NoSpaceError, FolderError or WriteError, and WorkerEndedError.
     """
-    found = {i.bag.prefix: Findings(i.bag.prefix or i.bag.name) for i in inspections}
-    checks: dict[str, Mapping[str, Sequence[Check]]] = {i.bag.prefix: i.checks for i in inspections}
+    found = [Findings(i.bag.prefix or i.bag.name) for i in inspections]
     wrong: dict[Task, list[ChecksumMismatch]] = {}
     job = source.job()
     if target:
@@ -59,57 +59,68 @@ def read_bags(
     with hash_files(job, tasks, load, workers=workers, progress=progress) as outcomes:
         for task, outcome in outcomes:
             _raise_error(source, job, task, outcome)
+            bag, number = task.mark
             if outcome.damage:
-                found[task.owner].append(DamagedZip(task.name, *outcome.damage))
+                found[bag].append(DamagedZip(task.name, *outcome.damage))
             elif outcome.unwritten:
                 problem = "has a name that the disk unpacked to takes for that of another file"
-                found[task.owner].append(SameName(task.name, problem, "a file system that keeps them apart"))
+                found[bag].append(SameName(task.name, problem, "a file system that keeps them apart"))
             elif target and target.record:
                 target.record(task.name, *outcome.digests)
             elif task.algorithms:
-                mismatches = _mismatches(task, outcome, checks[task.owner][task.name.removeprefix(task.owner)])
+                mismatches = _mismatches(task, outcome, inspections[bag].checks.of(number))
                 if mismatches and len(wrong) < MOST_OF_A_KIND:
                     wrong[task._replace(algorithms=(), place="")] = mismatches
                 else:
-                    found[task.owner].extend(mismatches)
+                    found[bag].extend(mismatches)
     for task, intact in _intact(source, wrong, workers):
-        found[task.owner].extend(replace(mismatch, zip_intact=intact) for mismatch in wrong[task])
-    return {prefix: sorted(findings.all(), key=attrgetter("path")) for prefix, findings in found.items()}
+        found[task.mark[0]].extend(replace(mismatch, zip_intact=intact) for mismatch in wrong[task])
+    return {
+        inspection.bag.prefix: sorted(findings.all(), key=attrgetter("path"))
+        for inspection, findings in zip(inspections, found, strict=True)
+    }
+
+
+class _File(NamedTuple):
+    """A file to be read: the numbers of its bag and its own in there, its name there, its size in bytes."""
+
+    bag: int
+    number: int
+    name: str
+    size: int
 
 
 def _tasks(source: Source, inspections: Sequence[Inspection], target: Target | None) -> tuple[Iterator[Task], Load]:
     files = size = 0
     large = []
-    for inspection, name, length in _readable(source, inspections):
+    for file in _readable(source, inspections):
         files += 1
-        size += length
-        if length >= LARGE:
-            large.append((inspection, name, length))
+        size += file.size
+        if file.size >= LARGE:
+            large.append(file)
     # The largest first: what is begun last keeps one worker alone.
-    large.sort(key=lambda item: item[2], reverse=True)
-    small = (item for item in _readable(source, inspections) if item[2] < LARGE)
-    return (_task(source, *item, target) for item in chain(large, small)), Load(files, size)
+    large.sort(key=attrgetter("size"), reverse=True)
+    small = (file for file in _readable(source, inspections) if file.size < LARGE)
+    return (_task(source, inspections[file.bag], file, target) for file in chain(large, small)), Load(files, size)
 
 
-def _readable(source: Source, inspections: Sequence[Inspection]) -> Iterator[tuple[Inspection, str, int]]:
-    for inspection in inspections:
+def _readable(source: Source, inspections: Sequence[Inspection]) -> Iterator[_File]:
+    for index, inspection in enumerate(inspections):
         bag, checks = inspection.bag, inspection.checks
-        for name, size in bag.files.items():
-            if name not in bag.refused and (source.has_checksums or name in checks):
-                yield inspection, name, size
+        for number, (name, size) in enumerate(bag.files.items()):
+            if name not in bag.refused and (source.has_checksums or checks.algorithms(number)):
+                yield _File(index, number, name, size)
 
 
-def _task(source: Source, inspection: Inspection, name: str, size: int, target: Target | None) -> Task:
-    checks = inspection.checks.get(name, ())
-    algorithms = tuple(dict.fromkeys([check.algorithm for check in checks]))
-    prefix = inspection.bag.prefix
-    path = f"{prefix}{name}"
-    entry = source.entry(path)
-    if target and target.record:
-        algorithms = (RECORDED,)
+def _task(source: Source, inspection: Inspection, file: _File, target: Target | None) -> Task:
+    bag = inspection.bag
+    path = f"{bag.prefix}{file.name}"
+    entry = source.entry(bag, file.number)
+    mark = file.bag, file.number
     if target is None:
-        return Task(path, size, algorithms, entry, owner=prefix)
-    return Task(path, size, algorithms, entry, target.place(path), source.modified(path), prefix)
+        return Task(path, file.size, inspection.checks.algorithms(file.number), entry, mark=mark)
+    algorithms = (RECORDED,) if target.record else inspection.checks.algorithms(file.number)
+    return Task(path, file.size, algorithms, entry, target.place(path), source.modified(bag, file.number), mark)
 
 
 def _mismatches(task: Task, outcome: Outcome, checks: Iterable[Check]) -> list[ChecksumMismatch]:

@@ -73,10 +73,10 @@ class Source(Protocol):
     def job(self) -> Job:
         """Return what a worker needs to read files."""
 
-    def entry(self, name: str) -> Entry | None:
-        """Return where a zip holds a file."""
+    def entry(self, bag: Bag, number: int) -> Entry | None:
+        """Return where a zip holds a file of a bag, by its number there."""
 
-    def modified(self, name: str) -> float | None:
+    def modified(self, bag: Bag, number: int) -> float | None:
         """Return when a file was changed last, in seconds since 1970, where a zip says it."""
 
     def __enter__(self) -> Self:

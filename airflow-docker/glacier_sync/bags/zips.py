@@ -13,9 +13,9 @@ from typing import Self
 from glacier_sync.bags.central import Directory, NoDirectoryError
 from glacier_sync.bags.defects import DamagedZip, Defect, NotAZip
 from glacier_sync.bags.division import divide
-from glacier_sync.bags.entries import judge
+from glacier_sync.bags.entries import ZipFiles, judge
 from glacier_sync.bags.errors import unreadable
-from glacier_sync.bags.sources import DamagedFileError, Listing
+from glacier_sync.bags.sources import Bag, DamagedFileError, Listing
 from glacier_sync.hashing.entries import DamagedEntryError, Entry, EntryReader
 from glacier_sync.hashing.tasks import Job
 
@@ -49,9 +49,9 @@ class ZipSource:
     ) -> None:
         os.close(self._fd)
 
-    def modified(self, name: str) -> float | None:
+    def modified(self, bag: Bag, number: int) -> float | None:
         """Return an entry's time: the extended timestamp (UTC), or the DOS time as this machine's local time."""
-        record = self._directory[self._files.entry(name)]
+        record = self._directory[_entry_number(bag, number)]
         for kind, data in record.extra:
             if kind == _EXTENDED_TIME and len(data) >= 5 and data[0] & 1:
                 return float(struct.unpack_from("<l", data, 1)[0])
@@ -65,7 +65,7 @@ class ZipSource:
     def chunks(self, name: str, *, checked: bool) -> Iterator[memoryview]:
         """Yield an entry's bytes, inflated; see ``Source.chunks``."""
         try:
-            yield from EntryReader(self._fd).chunks(self.entry(name), checked=checked)
+            yield from EntryReader(self._fd).chunks(self._entry(self._files.entry(name)), checked=checked)
         except DamagedEntryError as error:
             raise DamagedFileError(DamagedZip(name, error.found, error.expected)) from error
         except OSError as error:
@@ -75,9 +75,9 @@ class ZipSource:
         """Return what a worker needs to read files; see ``Source.job``."""
         return Job(zip_fd=self._fd)
 
-    def entry(self, name: str) -> Entry:
-        """Return where the zip holds a file."""
-        return self._entry(self._files.entry(name))
+    def entry(self, bag: Bag, number: int) -> Entry:
+        """Return where the zip holds a file of a bag, by its number there."""
+        return self._entry(_entry_number(bag, number))
 
     def space_needed(self) -> int:
         """Return how many bytes of disk the files take, in blocks of 4 KiB, and their folders."""
@@ -116,6 +116,12 @@ class ZipSource:
         self._files = contents.files
         contents.defects += self._damaged_folders(contents.folder_entries)
         return divide(contents, zip_name=name, rid=name.partition(".")[0] or name)
+
+
+def _entry_number(bag: Bag, number: int) -> int:
+    """Return the number that a bag's file has in the central directory."""
+    assert isinstance(bag.files, ZipFiles)
+    return bag.files.entries()[number]
 
 
 def _not_a_zip(fd: int, error: NoDirectoryError) -> tuple[str, str]:

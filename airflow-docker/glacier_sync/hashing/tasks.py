@@ -31,7 +31,7 @@ class Task(NamedTuple):
     ``name`` is the file's in its source; ``entry`` is where a zip holds it. Without
     ``algorithms`` it is held against the zip's own checksum in any case. ``place``, where it is written
     below the target, is empty if it isn't; ``modified`` is the time it gets then, in
-    seconds since 1970. ``owner`` is the caller's own mark.
+    seconds since 1970. ``mark`` is the caller's own.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Task(NamedTuple):
     entry: Entry | None = None
     place: str = ""
     modified: float | None = None
-    owner: str = ""
+    mark: tuple[int, int] = (0, 0)
 
     def message(self) -> tuple[Any, ...]:
         """Return what a worker needs, for a message."""
