@@ -30,6 +30,9 @@ _LARGEST_RATIO = 1032
 _UNICODE_PATH = 0x7075
 _DOS_KINDS = {0x8: "a volume label", 0x10: "a folder by its attributes", 0x400: "a reparse point"}
 
+_MOST_HELD = 50_000
+"""Of so many files the names are held when they were read once; with more they are read each time."""
+
 _PLAIN_KINDS = (0, stat.S_IFREG >> 12)
 
 _TAKEN, _REFUSED, _LEFT, _FOLDER = b"\0\1\2\3"
@@ -44,6 +47,7 @@ class ZipFiles(Files):
         self._index = index
         self._numbers = numbers
         self._prefix = prefix
+        self._held: list[tuple[str, int]] | None = None
 
     def __getitem__(self, name: str) -> int:
         return self._directory.size(self.entry(name))
@@ -52,16 +56,16 @@ class ZipFiles(Files):
         return len(self._numbers)
 
     def __iter__(self) -> Iterator[str]:
-        return map(os.fsdecode, self.raw_names())
+        return (name for name, _ in self.pairs())
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._find(name) is not None
 
     def pairs(self) -> Iterator[tuple[str, int]]:
         """Yield each name with its size, in the order of the entries' headers."""
-        cut = len(self._prefix)
-        for name, size in self._directory.names(self._numbers):
-            yield os.fsdecode(name[cut:]), size
+        if self._held is None and len(self) <= _MOST_HELD:
+            self._held = list(self._read_pairs())
+        return self._read_pairs() if self._held is None else iter(self._held)
 
     def number(self, name: str) -> int | None:
         """Return the place of a name in the listing, or None if there is no such file."""
@@ -87,6 +91,11 @@ class ZipFiles(Files):
     def below(self, prefix: bytes, numbers: array[int]) -> ZipFiles:
         """Return the files of these entries, all of which begin with ``prefix``."""
         return ZipFiles(self._directory, self._index, numbers, prefix)
+
+    def _read_pairs(self) -> Iterator[tuple[str, int]]:
+        cut = len(self._prefix)
+        for name, size in self._directory.names(self._numbers):
+            yield os.fsdecode(name[cut:]), size
 
     def _find(self, name: str) -> int | None:
         return self._index.find(self._prefix + os.fsencode(name))
