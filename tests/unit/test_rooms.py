@@ -25,7 +25,7 @@ def test_lower_rooms_know_nothing_of_higher_ones(tmp_path: Path) -> None:
     ("rooms", "allowed"),
     [
         ("errors works events settings progress hashing bags sync audit", set()),
-        ("ledger", {"alembic", "sqlalchemy"}),
+        ("ledger", {"sqlalchemy"}),
     ],
 )
 def test_light_rooms_import_nothing_heavy(rooms: str, allowed: set[str]) -> None:
