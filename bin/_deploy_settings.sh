@@ -68,6 +68,7 @@ decide_settings() {
         SETTINGS[COMPOSE_PROFILES]=emulator
         SETTINGS[AWS_ENDPOINT_URL]=http://emulator:5005
         SETTINGS[STOP_GRACE_PERIOD]=1m
+        SETTINGS[GLACIER_SYNC_ALLOW_SIMULATED_FAILURES]=true
     else
         SETTINGS[GLACIER_SYNC_INTAKE]=/home/airflow/.config/intake-production.yml
     fi

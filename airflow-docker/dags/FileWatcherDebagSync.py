@@ -66,7 +66,12 @@ def take_in_files(claim: dict[str, Any]) -> dict[str, Any]:
     return dag_tasks.staged(pipeline.take_in_files, claim)
 
 
-@dag(dag_id="down_scheduled", max_active_runs=settings.max_active_runs, **DAG)
+@dag(
+    dag_id="down_scheduled",
+    max_active_runs=settings.max_active_runs,
+    params=dag_tasks.run_parameters(),
+    **DAG,
+)
 def down_scheduled() -> None:
     """Wire the four tasks; the last three once for each file."""
 

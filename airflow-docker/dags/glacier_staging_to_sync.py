@@ -39,6 +39,7 @@ def download_from_messages(claim: dict[str, Any]) -> dict[str, Any]:
     catchup=False,
     max_active_runs=settings.max_active_runs,
     default_args=dag_tasks.task_defaults(settings),
+    params=dag_tasks.run_parameters(),
     tags=["glacier-sync"],
     doc_md=__doc__,
 )

@@ -95,7 +95,7 @@ def test_a_sync_that_was_killed_after_its_end_is_done_when_tried_again(site: Sit
     assert item.phase is Phase.SYNCED
     told = OutletEventAccessors()
     instance = SimpleNamespace(dag_id=DAG_ID, run_id=dag_run.run_id, try_number=2, max_tries=3)
-    with set_current_context({"ti": instance, "dag_run": dag_run, "outlet_events": told}):  # type: ignore[arg-type]
+    with set_current_context({"ti": instance, "dag_run": dag_run, "outlet_events": told, "params": {}}):  # type: ignore[arg-type]
         assert dag_tasks.sync_debagged.function({"object": item.id, "name": "again"}) == "true"
         assert dag_tasks.judge("") == ""
     assert ledger_objects()[sample.key] == item

@@ -9,10 +9,16 @@ import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, ParamValidationError
+from airflow.sdk.execution_time.context import set_current_context
+
+from glacier_sync import pipeline
+from glacier_sync.pipeline import dag_tasks
 
 DAGS = Path(__file__).parents[2] / "airflow-docker" / "dags"
 DAG_FILES = sorted(DAGS.glob("*.py"))
@@ -157,6 +163,35 @@ def test_reading_the_dag_files_has_no_side_effects_and_imports_nothing_heavy(tmp
     )
     assert json.loads(probe.stdout.splitlines()[-1]) == {"heavy": [], "effects": []}
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("dag_id", ["sqs_scheduled_dag", "down_scheduled"])
+def test_a_run_can_be_told_to_fail_in_a_form_that_explains_itself(bag: DagBag, dag_id: str) -> None:
+    parameters = bag.dags[dag_id].params
+    found = parameters.get_param("simulate_failures")
+    assert found.resolve() is None
+    assert "GLACIER_SYNC_ALLOW_SIMULATED_FAILURES" in found.schema["description_md"]
+    found.resolve({"stage": "debag_downloads", "rate": 0.5, "outcome": "retry"})
+    for wrong in ({"stage": "audit", "rate": 1}, {"stage": "debag_downloads", "rate": 2}, "debag_downloads"):
+        with pytest.raises(ParamValidationError):
+            found.resolve(wrong)
+
+
+def test_a_run_that_may_not_fail_on_purpose_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"simulate_failures": {"stage": "debag_downloads", "rate": 1}}
+    instance = SimpleNamespace(dag_id="sqs_scheduled_dag", run_id="r", try_number=1, max_tries=3)
+    run = SimpleNamespace(logical_date=None, run_after=None)
+    monkeypatch.delenv("GLACIER_SYNC_ALLOW_SIMULATED_FAILURES", raising=False)
+    with (
+        set_current_context({"ti": instance, "dag_run": run, "params": asked}),  # type: ignore[arg-type,typeddict-item]
+        pytest.raises(AirflowFailException, match="works in production must not fail on purpose"),
+    ):
+        dag_tasks.opened_for_task()
+
+
+def test_an_object_that_waits_is_skipped() -> None:
+    with pytest.raises(AirflowSkipException, match="its restore is awaited"):
+        dag_tasks._settled(pipeline.Waiting("its restore is awaited"))
 
 
 @pytest.mark.parametrize("file", DAG_FILES, ids=lambda file: file.name)

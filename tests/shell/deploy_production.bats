@@ -52,6 +52,7 @@ END
     grep -qx "COMPOSE_PROFILES=" "$dest/.env"
     grep -qx "ARCH_ROOT=$archive" "$dest/.env"
     grep -qx "ARCH_PROPAGATION=rslave" "$dest/.env"
+    grep -qx "GLACIER_SYNC_ALLOW_SIMULATED_FAILURES=false" "$dest/.env"
     grep -qx "GLACIER_SYNC_INTAKE=/home/airflow/.config/intake-production.yml" "$dest/.env"
     grep -qx "#AWS_ENDPOINT_URL=http://emulator:5005" "$dest/.env"
     [ "$(cat "$dest/secrets/aws-credentials")" = "[ap_northeast]

@@ -3,6 +3,7 @@
 from glacier_sync.ledger import Run
 from glacier_sync.pipeline.context import Context, opened
 from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater, Waiting
+from glacier_sync.pipeline.simulation import SimulatedFailures, simulated_failures
 from glacier_sync.pipeline.tasks import (
     clear_retention_folder,
     debag_downloads,
@@ -25,6 +26,7 @@ __all__ = [
     "RetryLater",
     "Run",
     "Settings",
+    "SimulatedFailures",
     "Waiting",
     "clear_retention_folder",
     "debag_downloads",
@@ -36,6 +38,7 @@ __all__ = [
     "load_settings",
     "opened",
     "plan_sync",
+    "simulated_failures",
     "synced_works",
     "take_in_files",
 ]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from glacier_sync.ledger import Ledger, Run
 from glacier_sync.pipeline.lease import Lease
+from glacier_sync.pipeline.simulation import SimulatedFailures
 from glacier_sync.progress import Progress, ProgressLines
 from glacier_sync.settings import Settings, load_settings
 
@@ -24,7 +25,7 @@ class Context:
     nobody will try it again on behalf of this run, so that it gives the object
     back. ``progress`` makes, for a stage and an object, what
     is called with bytes done and bytes in all. ``lease`` is the hold on the
-    object that a stage works on.
+    object that a stage works on, ``simulated`` what a stage is told to fail by.
     """
 
     settings: Settings
@@ -34,10 +35,17 @@ class Context:
     last_try: bool
     progress: Callable[[str, int], Progress]
     lease: Lease | None = None
+    simulated: SimulatedFailures | None = None
 
 
 @contextmanager
-def opened(run: Run, logical_date: datetime | None = None, *, last_try: bool = False) -> Iterator[Context]:
+def opened(
+    run: Run,
+    logical_date: datetime | None = None,
+    *,
+    last_try: bool = False,
+    simulated: SimulatedFailures | None = None,
+) -> Iterator[Context]:
     """Open the settings and the ledger for one task or one command."""
     settings = load_settings()
     with Ledger.open(settings) as ledger:
@@ -48,6 +56,7 @@ def opened(run: Run, logical_date: datetime | None = None, *, last_try: bool = F
             logical_date=logical_date or datetime.now(UTC),
             last_try=last_try,
             progress=logged_progress,
+            simulated=simulated,
         )
 
 

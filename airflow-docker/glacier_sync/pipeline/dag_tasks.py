@@ -11,10 +11,11 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, AssetAlias, get_current_context, task
+from airflow.sdk import Asset, AssetAlias, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from glacier_sync import pipeline
+from glacier_sync.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,30 @@ _SYNCED_NOW = AssetAlias("glacier_sync_synced_now")
 _BASH_ENVIRONMENT = {"SHLVL": "1"}
 
 
+_SIMULATE_FAILURES = "simulate_failures"
+
+
+def run_parameters() -> dict[str, Param]:
+    """Return what a run can be started with by hand."""
+    stages = ["download_from_messages", "take_in_files", "debag_downloads", "sync_debagged"]
+    simulated = Param(
+        None,
+        type=["null", "object"],
+        title="Simulate failures",
+        description_md="For development: let a **stage** fail for a share (**rate**, 0 to 1) of the objects, with the "
+        '**outcome** failed, retry or unknown. `{"stage": "debag_downloads", "rate": 0.5, "outcome": '
+        '"failed"}`. Refused unless `GLACIER_SYNC_ALLOW_SIMULATED_FAILURES` is set.',
+        properties={
+            "stage": {"enum": stages},
+            "rate": {"type": "number", "minimum": 0, "maximum": 1},
+            "outcome": {"enum": ["failed", "retry", "unknown"]},
+        },
+        required=["stage", "rate"],
+        additionalProperties=False,
+    )
+    return {_SIMULATE_FAILURES: simulated}
+
+
 def task_defaults(settings: pipeline.Settings) -> dict[str, Any]:
     """Return what holds for every task unless it says otherwise."""
     return {"retries": settings.task_retries, "retry_delay": timedelta(seconds=settings.task_retry_seconds)}
@@ -44,6 +69,7 @@ def opened_for_task() -> AbstractContextManager[pipeline.Context]:
         pipeline.Run.of_dag_run(instance.dag_id, instance.run_id),
         dag_run.logical_date or dag_run.run_after,
         last_try=_is_last_try(),
+        simulated=_simulated(context["params"].get(_SIMULATE_FAILURES)),
     )
 
 
@@ -113,6 +139,13 @@ def sync_debagged(claim: dict[str, Any]) -> str:
         facts = _settled(pipeline.plan_sync(context, object_id))
     # A try that was killed after it had synced the object leaves nothing to be done.
     return str(facts.get("script", "true"))
+
+
+def _simulated(asked: dict[str, Any] | None) -> pipeline.SimulatedFailures | None:
+    try:
+        return pipeline.simulated_failures(pipeline.load_settings(), asked)
+    except ConfigurationError as error:
+        raise AirflowFailException(error.message) from error
 
 
 def _is_last_try() -> bool:

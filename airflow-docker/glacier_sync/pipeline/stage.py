@@ -65,6 +65,8 @@ def run_stage(context: Context, stage: Stage, object_id: int) -> Outcome:
         return Waiting(f"{item.key} waits until its restore is announced")
     try:
         with Lease(context.settings, context.ledger, context.run, object_id) as lease:
+            if context.simulated is not None:
+                context.simulated.strike(stage.name, context.run, object_id)
             return stage.work(replace(context, progress=lease.watched(context.progress), lease=lease), lease.item)
     except Exception as error:  # noqa: BLE001 - whatever a stage meets is recorded, and never lost
         try:

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     lease_minutes: float = Field(15, gt=0)
     max_unknown_errors: int = Field(3, ge=1)
 
+    allow_simulated_failures: bool = False
     schedule: str = "*/10 * * * *"
     max_active_runs: int = Field(4, ge=1)
     intake_retries: int = Field(5, ge=0)
