@@ -171,6 +171,8 @@ def test_no_python_cache_of_the_clone_and_no_tool_of_the_build_is_in_it(docker: 
     assert sorted(run_in(docker, appliance_image, "bash", "-c", script).split()) == [
         "/usr/bin/apt-get",
         "_common.sh",
+        "_sync_archive.sh",
+        "_sync_web.sh",
         "check-service",
         "housekeeping",
         "init-appliance",
