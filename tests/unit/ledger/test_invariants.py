@@ -10,9 +10,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from tests.support.ledger import LEASE, HandClock, announced, dag_run, work_key
 
-from glacier_sync.ledger import ClaimLostError, Ledger, LedgerEvent, LedgerObject, Phase, PhaseOrderError, Run
+from glacier_sync.ledger import (
+    WORKABLE,
+    ClaimLostError,
+    Ledger,
+    LedgerEvent,
+    LedgerObject,
+    Phase,
+    PhaseOrderError,
+    RefusedError,
+    Run,
+)
+from glacier_sync.progress import Pace
 
 RUNS = st.sampled_from([dag_run(name) for name in ("one", "two", "three")])
+OPERATOR = dag_run("operator")
 RIDS = st.sampled_from(["W1", "W2", "W3"])
 ROWS = st.integers(0, 30)
 LATER_PHASES = st.sampled_from([Phase.DOWNLOADED, Phase.DEBAGGED, Phase.SYNCED, Phase.FAILED])
@@ -32,20 +44,31 @@ class LedgerInUse(RuleBasedStateMachine):
         self.events: list[LedgerEvent] = self.ledger.events()
         self.start = len(self.rows)
         self.takers: dict[int, str] = {}
+        self.begun: set[int] = set()
         self.example = next(EXAMPLES)
         self.numbers = itertools.count()
 
     def teardown(self) -> None:
-        # The next example begins with nothing left to do.
+        # Whatever has happened: what isn't over can be taken up and ended, once what is awaited has come.
         self.clock.passes(LEASE)
         janitor = dag_run("janitor")
+        for row in self.ledger.objects([Phase.REQUESTED]):
+            anew = announced(row.key, etag=row.etag, event_time=None, expiry=self.clock.now + timedelta(days=30))
+            self.ledger.record("nlm", f"m{next(self.numbers)}", [anew], [])
         while rows := self.ledger.claim(janitor, 10):
             for row in rows:
                 self.ledger.fail(row.id, janitor, "the example has ended", "")
+        assert all(row.phase.is_terminal for row in self.ledger.objects())
         self.ledger.close()
 
     def pick(self, number: int) -> LedgerObject:
         return list(self.rows.values())[self.start :][number % (len(self.rows) - self.start)]
+
+    def is_superseded(self, row: LedgerObject) -> bool:
+        return any((other.key, other.etag) == (row.key, row.etag) and other.id > row.id for other in self.rows.values())
+
+    def holds(self, run: Run, row: LedgerObject) -> bool:
+        return row.claimed_by == run.name and (self.is_live(row) or not self.work_is_in_other_hands(row))
 
     def is_live(self, row: LedgerObject) -> bool:
         return row.lease_until is not None and row.lease_until > self.clock.now
@@ -69,7 +92,7 @@ class LedgerInUse(RuleBasedStateMachine):
             self.takers[row.id] = run.name
         if len(taken) < limit:
             chosen = {row.rid for row in taken}
-            free = [row for row in self.rows.values() if not row.phase.is_terminal and not self.is_live(row)]
+            free = [row for row in self.rows.values() if row.phase in WORKABLE and not self.is_live(row)]
             assert all(row.rid in chosen or self.work_is_in_other_hands(row) for row in free)
 
     @precondition(lambda self: len(self.rows) > self.start)
@@ -81,6 +104,8 @@ class LedgerInUse(RuleBasedStateMachine):
             row = self.ledger.hold(old.id, run)
         except ClaimLostError:
             assert in_other_hands or self.work_is_in_other_hands(old)
+        except PhaseOrderError:
+            assert old.phase is Phase.REQUESTED
         else:
             assert old.phase.is_terminal or not in_other_hands
             if not row.phase.is_terminal:
@@ -90,7 +115,7 @@ class LedgerInUse(RuleBasedStateMachine):
     @rule(run=RUNS, number=ROWS, phase=LATER_PHASES)
     def move(self, run: Run, number: int, phase: Phase) -> None:
         old = self.pick(number)
-        holds = old.claimed_by == run.name and (self.is_live(old) or not self.work_is_in_other_hands(old))
+        holds = self.holds(run, old)
         try:
             if phase is Phase.FAILED:
                 self.ledger.fail(old.id, run, "reason", "cause")
@@ -114,6 +139,57 @@ class LedgerInUse(RuleBasedStateMachine):
         else:
             assert old.claimed_by in (None, run.name)
 
+    @precondition(lambda self: len(self.rows) > self.start)
+    @rule(numbers=st.lists(ROWS, min_size=1, max_size=2))
+    def retry(self, numbers: list[int]) -> None:
+        old = {row.id: row for row in map(self.pick, numbers)}
+        try:
+            self.ledger.retry(list(old), OPERATOR)
+        except RefusedError:
+            assert any(row.phase is not Phase.FAILED or self.is_superseded(row) for row in old.values())
+        else:
+            assert all(row.phase is Phase.FAILED and not self.is_superseded(row) for row in old.values())
+            self.begun.update(old)
+
+    @precondition(lambda self: len(self.rows) > self.start)
+    @rule(number=ROWS)
+    def forget(self, number: int) -> None:
+        old = self.pick(number)
+        try:
+            self.ledger.forget([old.id], OPERATOR, "hopeless")
+        except RefusedError:
+            assert old.phase is Phase.SYNCED or old.forgotten or self.is_live(old)
+        else:
+            assert old.phase is not Phase.SYNCED
+            assert not old.forgotten
+            assert not self.is_live(old)
+
+    @precondition(lambda self: len(self.rows) > self.start)
+    @rule(run=RUNS, number=ROWS, requested=st.booleans(), is_known=st.booleans())
+    def await_restore(self, run: Run, number: int, requested: bool, is_known: bool) -> None:
+        old = self.pick(number)
+        known = old.restore_expiry if is_known else self.clock.now - timedelta(days=9)
+        try:
+            waits = self.ledger.await_restore(old.id, run, "gone", known_expiry=known, requested=requested)
+        except ClaimLostError:
+            assert not self.holds(run, old)
+        else:
+            assert self.holds(run, old)
+            assert waits == is_known
+            if waits:
+                self.begun.add(old.id)
+
+    @precondition(lambda self: len(self.rows) > self.start)
+    @rule(run=RUNS, number=ROWS, done=st.integers(0, 9))
+    def tell_pace(self, run: Run, number: int, done: int) -> None:
+        old = self.pick(number)
+        try:
+            self.ledger.tell_pace(old.id, run, "stage", Pace(done, 9, gained=done, seconds=1))
+        except ClaimLostError:
+            assert not self.holds(run, old)
+        else:
+            assert self.holds(run, old)
+
     @rule(run=RUNS)
     def renew(self, run: Run) -> None:
         live = [row for row in self.rows.values() if row.claimed_by == run.name and self.is_live(row)]
@@ -129,12 +205,21 @@ class LedgerInUse(RuleBasedStateMachine):
         live = [row for row in self.rows.values() if self.is_live(row)]
         assert len({row.rid for row in live}) == len(live)
         assert all(row.claimed_by in (None, self.takers.get(row.id)) for row in self.rows.values())
-        assert all(row.claimed_by is None for row in self.rows.values() if row.phase.is_terminal)
+        over = [row for row in self.rows.values() if row.phase.is_terminal or row.phase is Phase.REQUESTED]
+        assert all(row.claimed_by is None for row in over)
+        assert all(row.claimed_by for row in self.rows.values() if row.progress)
+        assert all(row.phase is Phase.FAILED for row in self.rows.values() if row.forgotten)
 
     def see_what_changed(self) -> None:
         rows = {row.id: row for row in self.ledger.objects()}
         assert rows.keys() >= self.rows.keys()
-        assert all(rows[number].phase.rank >= old.phase.rank for number, old in self.rows.items())
+        for number, old in self.rows.items():
+            # Nothing goes back, and nothing that is over is taken up, but in an attempt that was asked for.
+            assert rows[number].attempt == old.attempt + (number in self.begun)
+            if number not in self.begun:
+                assert rows[number].phase.rank >= old.phase.rank
+                assert not old.phase.is_terminal or rows[number].phase is old.phase
+        self.begun.clear()
         events = self.ledger.events()
         assert events[: len(self.events)] == self.events
         on_their_way = [(row.key, row.etag) for row in rows.values() if not row.phase.is_terminal]
