@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Semaphore
 
 from glacier_sync.errors import GlacierSyncError
@@ -17,12 +16,12 @@ from glacier_sync.pipeline.debag import DEBAG
 from glacier_sync.pipeline.download import DOWNLOAD
 from glacier_sync.pipeline.intake import take
 from glacier_sync.pipeline.outcome import Done, Outcome, RetryLater
-from glacier_sync.pipeline.stage import Stage, run_stage
+from glacier_sync.pipeline.stage import run_stage
 from glacier_sync.pipeline.watched import TAKE_IN
 
 log = logging.getLogger(__name__)
 
-Step = Callable[[Context, int], Outcome]
+Step = Callable[[Context, LedgerObject], Outcome]
 Settled = Callable[[LedgerObject, Outcome], None]
 
 
@@ -62,8 +61,8 @@ def _worked_on(context: Context, items: list[LedgerObject]) -> Iterator[tuple[Le
     settings = context.settings
     steps: list[tuple[Step, Semaphore]] = [
         (_fetched, Semaphore(settings.max_downloads)),
-        (partial(_staged, DEBAG), Semaphore(settings.max_unbaggings)),
-        (sync.sync, Semaphore(settings.max_syncs)),
+        (_debagged, Semaphore(settings.max_unbaggings)),
+        (_synced, Semaphore(settings.max_syncs)),
     ]
     threads = settings.max_downloads + settings.max_unbaggings + settings.max_syncs
     with ThreadPoolExecutor(max_workers=threads) as pool:
@@ -72,22 +71,25 @@ def _worked_on(context: Context, items: list[LedgerObject]) -> Iterator[tuple[Le
             yield ways[way], way.result()
 
 
-def _fetched(context: Context, object_id: int) -> Outcome:
-    way = context.ledger.object(object_id).way
-    return run_stage(context, TAKE_IN if way is Way.FOLDER else DOWNLOAD, object_id)
+def _fetched(context: Context, item: LedgerObject) -> Outcome:
+    return run_stage(context, TAKE_IN if item.way is Way.FOLDER else DOWNLOAD, item.id)
 
 
-def _staged(stage: Stage, context: Context, object_id: int) -> Outcome:
-    return run_stage(context, stage, object_id)
+def _debagged(context: Context, item: LedgerObject) -> Outcome:
+    return run_stage(context, DEBAG, item.id)
+
+
+def _synced(context: Context, item: LedgerObject) -> Outcome:
+    return sync.sync(context, item.id)
 
 
 def _way(context: Context, item: LedgerObject, steps: list[tuple[Step, Semaphore]]) -> Outcome:
     outcome: Outcome = Done(f"{item.key} is claimed")
     for step, gate in steps:
         with gate:
-            outcome = step(context, item.id)
+            outcome = step(context, item)
             while isinstance(outcome, RetryLater) and outcome.unknown:
-                outcome = step(context, item.id)
+                outcome = step(context, item)
         if not isinstance(outcome, Done):
             break
     return outcome

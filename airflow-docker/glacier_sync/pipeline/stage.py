@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from glacier_sync.errors import ConfigurationError, GlacierSyncError, PermanentError, TransientError
-from glacier_sync.ledger import ClaimLostError, LedgerObject, Phase
+from glacier_sync.ledger import ClaimLostError, LedgerObject, LedgerUnavailableError, Phase
 from glacier_sync.pipeline import working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.lease import Lease
@@ -54,8 +54,17 @@ class Stage:
 def run_stage(context: Context, stage: Stage, object_id: int) -> Outcome:
     """Run a stage on an object that this run has claimed, and record how it went.
 
-    Raises only what the ledger itself raises when it can't be written.
+    With the ledger away nothing can be recorded, and nothing is believed: that is
+    tried again later, whatever the stage has come to. Raises only what says that
+    the ledger is wrong, rather than away.
     """
+    try:
+        return _run(context, stage, object_id)
+    except (ClaimLostError, LedgerUnavailableError) as unrecorded:
+        return RetryLater(unrecorded.message, unrecorded.cause)
+
+
+def _run(context: Context, stage: Stage, object_id: int) -> Outcome:
     item = context.ledger.object(object_id)
     if item.phase is Phase.SYNCED:
         return Done(f"{item.key} is synced already")
@@ -69,10 +78,7 @@ def run_stage(context: Context, stage: Stage, object_id: int) -> Outcome:
                 context.simulated.strike(stage.name, context.run, object_id)
             return stage.work(replace(context, progress=lease.watched(context.progress), lease=lease), lease.item)
     except Exception as error:  # noqa: BLE001 - whatever a stage meets is recorded, and never lost
-        try:
-            return _recorded(context, stage, item, error)
-        except ClaimLostError as lost:
-            return RetryLater(lost.message, lost.cause)
+        return _recorded(context, stage, item, error)
 
 
 def _recorded(context: Context, stage: Stage, item: LedgerObject, error: Exception) -> Outcome:
