@@ -6,10 +6,8 @@ import errno
 import fcntl
 import filecmp
 import os
-import struct
+import stat
 import tempfile
-import time
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,20 +18,16 @@ from typing import IO
 
 from glacier_sync.bags.disk import sync_folder
 from glacier_sync.bags.errors import BusyError, PathError, WorkExistsError, unreadable, writing
-from glacier_sync.bags.folders import Tree, list_tree
 from glacier_sync.bags.names import encode_path, shown
 from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX
+from glacier_sync.bags.zip_writing import EntryWriter, ZipWriter
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.hashing.digests import SUPPORTED, Hasher, hashers, normalised
 from glacier_sync.hashing.files import FileReader
 from glacier_sync.progress import Progress
 from glacier_sync.works import BAG_SUFFIX, is_work, rid_of
 
-_UTF8 = 0x800
-_EXTENDED_TIME = struct.Struct("<HHBl")
-_FIRST_TIME = (1980, 1, 1, 0, 0, 0)
 _EPOCH = 0
-_LAST_TIME = 2**31 - 1
 # Below this handing over to another thread takes longer than hashing.
 _WORTH_A_THREAD = 2**17
 _BLOCK = 2**18
@@ -51,24 +45,6 @@ class MadeBag:
     made: bool
 
 
-class _Entry(zipfile.ZipInfo):
-    """An entry whose name goes into the zip byte for byte, which the library does for UTF-8 only."""
-
-    def __init__(self, name: str, modified: int, *, compress: bool) -> None:
-        super().__init__(name, max(time.gmtime(modified)[:6], _FIRST_TIME))
-        self.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
-        self.external_attr = 0o100644 << 16
-        self.extra = _EXTENDED_TIME.pack(0x5455, 5, 1, modified)
-
-    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802 - the library's name
-        raw = os.fsencode(self.filename)
-        try:
-            raw.decode("utf-8")
-        except UnicodeDecodeError:
-            return raw, self.flag_bits & ~_UTF8
-        return raw, self.flag_bits if raw.isascii() else self.flag_bits | _UTF8
-
-
 def make_bag_zip(
     works: Sequence[Path],
     zip_path: Path,
@@ -82,8 +58,8 @@ def make_bag_zip(
 
     The same works, times and arguments make the same bytes. The zip is complete
     and on the disk, or absent; if one is there, it stays, and must be the same.
-    Raises WorkExistsError if it differs, BusyError if another process makes it,
-    ConfigurationError for what is no work or no algorithm, UnreadableError, and
+    Raises WorkExistsError if it differs, BusyError if another process makes it or
+    changes a work, ConfigurationError for what is no work or no algorithm, UnreadableError, and
     what a disk refuses as NoSpaceError, FolderError or WriteError.
     """
     names = [normalised(algorithm) for algorithm in algorithms]
@@ -96,10 +72,12 @@ def make_bag_zip(
         if not compress:
             _allocate(file, payload.bytes)
         with ExitStack() as stack:
-            archive = stack.enter_context(zipfile.ZipFile(file, "w"))
+            directory = stack.enter_context(tempfile.TemporaryFile(dir=zip_path.parent))
+            archive = ZipWriter(file, directory, compress=compress)
             listings = _Listings(names, zip_path.parent, stack)
-            writer = _BagWriter(archive, rid_of(zip_path.name), listings, compress=compress, stack=stack)
+            writer = _BagWriter(archive, rid_of(zip_path.name), listings, stack)
             writer.write(payload, bagging_date, progress or _silent)
+            archive.finish()
         file.flush()
         os.fsync(file.fileno())
         made = _place(part, zip_path)
@@ -172,25 +150,48 @@ class _Payload:
     """What is to be bagged, works by their names; files and bytes in all."""
 
     works: tuple[Path, ...]
-    trees: tuple[Tree, ...]
     files: int
     bytes: int
 
     @classmethod
     def of(cls, works: Sequence[Path]) -> _Payload:
-        ordered = tuple(sorted(works, key=lambda work: work.name))
-        trees = tuple(_listed(work) for work in ordered)
-        sizes = [size for tree in trees for _, size in tree.files.pairs()]
-        return cls(ordered, trees, len(sizes), sum(sizes))
+        files = size = 0
+        for work in works:
+            for _, status in _files(work):
+                files += 1
+                size += status.st_size
+        return cls(tuple(sorted(works, key=lambda work: work.name)), files, size)
 
 
-def _listed(work: Path) -> Tree:
-    tree = list_tree(work)
-    for name, error in tree.unreadable.items():
-        raise unreadable(work / name, error)
-    for name, kind in tree.special.items():
-        raise ConfigurationError(f"{shown(str(work / name))} is {kind}: expected files and folders only")
-    return tree
+def _files(work: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the files of a work by their names in it, sorted; the names of one folder at a time are held."""
+    pending = [""]
+    while pending:
+        name = pending.pop()
+        if name and not name.endswith("/"):
+            yield name, _status(work / name)
+        else:
+            pending += sorted(_names(work, name), reverse=True)
+
+
+def _names(work: Path, prefix: str) -> list[str]:
+    """Return the names below a folder of a work, with a slash behind those of folders."""
+    try:
+        with os.scandir(work / prefix) as entries:
+            return [f"{prefix}{entry.name}{'/' * entry.is_dir(follow_symlinks=False)}" for entry in entries]
+    except OSError as error:
+        raise unreadable(work / prefix, error) from error
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "a special file"
+        raise ConfigurationError(f"{shown(str(path))} is {kind}: expected files and folders only")
+    return status
 
 
 class _Listings:
@@ -219,52 +220,53 @@ class _Listings:
 
 
 class _BagWriter:
-    def __init__(
-        self, archive: zipfile.ZipFile, rid: str, listings: _Listings, *, compress: bool, stack: ExitStack
-    ) -> None:
+    def __init__(self, archive: ZipWriter, rid: str, listings: _Listings, stack: ExitStack) -> None:
         self._archive = archive
         self._prefix = f"{rid}{BAG_SUFFIX}/"
         self._listings = listings
-        self._compress = compress
         # The file is written in this thread while others hash it.
         self._threads = stack.enter_context(ThreadPoolExecutor(len(listings.algorithms)))
 
     def write(self, payload: _Payload, bagging_date: date | None, progress: Progress) -> None:
-        done = 0
-        for work, tree in zip(payload.works, payload.trees, strict=True):
+        done = files = 0
+        for work in payload.works:
             reader = FileReader(os.fspath(work))
-            for name, size in sorted(tree.files.pairs()):
-                chunks = _read(reader, work, name, size)
-                done += self._add(f"{PAYLOAD_PREFIX}{work.name}/{name}", chunks, _modified(work / name))
+            for name, status in _files(work):
+                chunks = _read(reader, work, name, status.st_size)
+                done += self._add(f"{PAYLOAD_PREFIX}{work.name}/{name}", chunks, int(status.st_mtime))
+                files += 1
                 progress(done, payload.bytes)
+        if (files, done) != (payload.files, payload.bytes):
+            raise BusyError(
+                f"{' and '.join(shown(str(work)) for work in payload.works)} changed while being bagged: "
+                f"{payload.files} files of {payload.bytes} bytes became {files} of {done}; "
+                "wait until nobody writes there, then try again"
+            )
         dated = f"Bagging-Date: {bagging_date.isoformat()}\n" if bagging_date else ""
         manifests = self._listings.take("manifest")
         self._add_text(DECLARATION, "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
-        self._add_text("bag-info.txt", f"{dated}Payload-Oxum: {done}.{payload.files}\n")
+        self._add_text("bag-info.txt", f"{dated}Payload-Oxum: {done}.{files}\n")
         self._add_listings(manifests)
         self._add_listings(self._listings.take("tagmanifest"))
 
     def _add(self, name: str, chunks: Iterable[memoryview], modified: int) -> int:
         """Write a file, hashing it for the listings; return its size."""
         engines = list(hashers(self._listings.algorithms).values())
-        entry = _Entry(f"{self._prefix}{name}", modified, compress=self._compress)
-        size = 0
-        with self._archive.open(entry, "w", force_zip64=True) as out:
+        with self._archive.entry(f"{self._prefix}{name}", modified) as entry:
             for chunk in chunks:
-                self._hash_and_write(engines, out, chunk)
-                size += len(chunk)
+                self._hash_and_write(engines, entry, chunk)
         self._listings.add(name, (engine.hexdigest() for engine in engines))
-        return size
+        return entry.size
 
-    def _hash_and_write(self, engines: Sequence[Hasher], out: IO[bytes], chunk: memoryview) -> None:
+    def _hash_and_write(self, engines: Sequence[Hasher], entry: EntryWriter, chunk: memoryview) -> None:
         if len(chunk) < _WORTH_A_THREAD:
             for engine in engines:
                 engine.update(chunk)
-            out.write(chunk)
+            entry.write(chunk)
             return
         hashing = [self._threads.submit(engine.update, chunk) for engine in engines]
         try:
-            out.write(chunk)
+            entry.write(chunk)
         finally:
             for each in hashing:
                 each.result()
@@ -287,10 +289,3 @@ def _read(reader: FileReader, work: Path, name: str, size: int) -> Iterator[memo
 def _blocks(file: IO[bytes]) -> Iterator[memoryview]:
     while block := file.read(_BLOCK):
         yield memoryview(block)
-
-
-def _modified(path: Path) -> int:
-    try:
-        return min(int(path.stat().st_mtime), _LAST_TIME)
-    except OSError as error:
-        raise unreadable(path, error) from error
