@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="little data, one round: does it all work?")
     parser.add_argument("--mib", type=int, default=512, help="size of a bag (default: 512)")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default: 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: 3)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="cores to use (default: all)")
     parser.add_argument("--folder", type=Path, help="where the data goes, at least 3 times its size (default: /tmp)")
     parser.add_argument("--markdown", type=Path, help="a file to write the tables to")

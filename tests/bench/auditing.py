@@ -1,4 +1,4 @@
-"""Auditing: the ten tests on a work of 2,000 images, with one process that reads them and with one for each core."""
+"""Auditing: the ten tests on a work of 1,000 images, with one process that reads them and with one for each core."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ONE = f"{OURS}, one process"
 ALL = f"{OURS}, all cores"
 LIMIT = "limit: read each file's beginning and end"
 
-_IMAGES_PER_MIB = 4
+_IMAGES_PER_MIB = 2
 _SIZE = (1200, 1800)
 
 

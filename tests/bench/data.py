@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import struct
-import subprocess
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +49,7 @@ class Shape:
 MANY = Shape("a", 2**20)
 LARGE = Shape("b", 128 * 2**20)
 SMALL = Shape("c", 10 * 2**10, share=0.19)
-DEFLATED = Shape("d", 2**20, compress=True)
+DEFLATED = Shape("d", 2**20, share=0.25, compress=True)
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,29 @@ class Bag:
     zip: Path
     extents: Path
 
-    def remove(self) -> None:
-        """Remove it."""
-        shutil.rmtree(self.zip.parent)
+    @property
+    def folder(self) -> Path:
+        """The folder of all that is made of the bag."""
+        return self.zip.parent
 
     def unpacked(self) -> Path:
         """Unpack it beside the zip; return the bag."""
-        folder = self.zip.parent / "unpacked"
+        folder = self.folder / "unpacked"
         with zipfile.ZipFile(self.zip) as archive:
             archive.extractall(folder)
         return folder / self.zip.name.removesuffix(".zip")
 
 
-def make_bag(scale: Scale, shape: Shape) -> Bag:
-    """Make a bag of a shape."""
+@contextmanager
+def bag_of(scale: Scale, shape: Shape) -> Iterator[Bag]:
+    """Make a bag of a shape; remove it with its folder at the end."""
+    try:
+        yield _make_bag(scale, shape)
+    finally:
+        shutil.rmtree(scale.folder / shape.name)
+
+
+def _make_bag(scale: Scale, shape: Shape) -> Bag:
     folder = scale.folder / shape.name
     work = make_work(folder / "source" / "W1", shape, scale)
     zip_path = folder / "W1.bag.zip"
@@ -104,6 +115,15 @@ def _extents(zip_path: Path) -> list[tuple[int, int]]:
 
 
 def emptied(folder: Path) -> None:
-    """Make a folder, or empty it."""
-    subprocess.run(["rm", "-rf", folder], check=True)
+    """Make a folder anew. The files that were in it stay beside it, with nothing in them.
+
+    After many files are deleted, a file system may be slow to make new ones: ext4
+    passes over what was deleted lately, one by one.
+    """
+    if folder.exists():
+        aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
+        folder.rename(aside)
+        for path in aside.rglob("*"):
+            if path.is_file():
+                os.truncate(path, 0)
     folder.mkdir(parents=True)

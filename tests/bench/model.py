@@ -67,13 +67,17 @@ class Contender:
 
 @dataclass(frozen=True)
 class Goal:
-    """At most ``most`` times the fastest (or slowest) of ``others``; of nobody, ``most`` seconds."""
+    """At most ``most`` times the fastest (or slowest) of ``others``; of nobody, ``most`` seconds or bytes of memory."""
 
     text: str
     most: float
     others: tuple[str, ...] = ()
     slowest: bool = False
     ours: str = UNFLUSHED
+    memory: bool = False
+
+
+LITTLE_MEMORY = Goal("at most 256 MB of memory", 256e6, ours=OURS, memory=True)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ def _judged(goal: Goal, result: Result) -> str:
     ours = result.measured.get(goal.ours)
     if ours is None or (goal.others and not others):
         return f"not measured: {goal.text}"
+    if goal.memory:
+        return f"{_met(ours.memory, goal.most)}: {goal.text}: {ours.memory / 1e6:.0f} MB"
     if not goal.others:
         return f"{_met(ours.median, goal.most)}: {goal.text}: {ours.median:.3f} s"
     reference = max(others) if goal.slowest else min(others)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.contenders import our_sync
-from tests.bench.data import LARGE, MANY, SMALL, emptied, make_bag
+from tests.bench.data import LARGE, MANY, SMALL, bag_of, emptied
 from tests.bench.model import OURS, UNFLUSHED, Comparison, Contender, Goal, Scale, call, command, lacking
 from tests.bench.unflushed import NO_LIBRARY, WITHOUT_FLUSHING
 
@@ -21,10 +21,9 @@ _SITE = "audit: {pre: [-T, NoFilesInFolder], post: [-T, NoFilesInFolder]}\n"
 def syncing(scale: Scale) -> Iterator[Comparison]:
     """Compare syncing for each shape."""
     for shape in (MANY, LARGE, SMALL):
-        bag = make_bag(scale, shape)
-        staging = bag.zip.parent / "staging"
-        staging.mkdir()
-        try:
+        with bag_of(scale, shape) as bag:
+            staging = bag.folder / "staging"
+            staging.mkdir()
             (work,) = bags.unbag(bag.zip, staging, workers=scale.workers)
             yield Comparison(
                 f"Syncing {shape.title(scale)}",
@@ -32,8 +31,6 @@ def syncing(scale: Scale) -> Iterator[Comparison]:
                 base=COPY_AND_READ,
                 goals=(Goal("at most 1.5 times one copy and one read", 1.5, (COPY_AND_READ,)),),
             )
-        finally:
-            bag.remove()
 
 
 def _contenders(scale: Scale, work: Path) -> Iterator[Contender]:

@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tests.bench.contenders import libraries, limits, our_bags
-from tests.bench.data import DEFLATED, LARGE, MANY, SMALL, Bag, Shape, emptied, make_bag
-from tests.bench.model import OURS, UNFLUSHED, Comparison, Contender, Goal, Scale, Step, call, command, lacking
+from tests.bench.data import DEFLATED, LARGE, MANY, SMALL, Bag, Shape, bag_of, emptied
+from tests.bench.model import LITTLE_MEMORY, OURS, UNFLUSHED, Comparison, Contender, Goal, Scale, call, lacking
+from tests.bench.on_bags import LIMIT, extract_with_7zz, reading_and_hashing, sha512sum
 from tests.bench.unflushed import NO_LIBRARY, WITHOUT_FLUSHING
 
 OBVIOUS = "zipfile, bagit-python"
 PEERS = ("7zz, sha512sum on all cores", "7zz, bagit-python on all cores")
-HASHING = "limit: read and hash"
 WRITING = "limit: read and write"
 
 
 def unbagging(scale: Scale) -> Iterator[Comparison]:
     """Compare unbagging for each shape."""
     for shape in (MANY, LARGE, SMALL, DEFLATED):
-        bag = make_bag(scale, shape)
-        try:
+        with bag_of(scale, shape) as bag:
             yield Comparison(
                 f"Unbagging {shape.title(scale)}",
                 tuple(_contenders(scale, shape, bag)),
-                base=HASHING,
-                goals=_GOALS[shape],
+                base=LIMIT,
+                goals=(*_GOALS[shape], LITTLE_MEMORY),
             )
-        finally:
-            bag.remove()
 
 
 _GOALS = {
     MANY: (
-        Goal("at most 1.25 times the limit", 1.25, (HASHING,)),
+        Goal("at most 1.25 times the limit", 1.25, (LIMIT,)),
         Goal("at least 2 times as fast as the best peers", 1 / 2, PEERS),
         Goal("at least 3 times as fast as the obvious way", 1 / 3, (OBVIOUS,)),
     ),
     LARGE: (
-        Goal("at most 1.25 times the limit", 1.25, (HASHING,)),
+        Goal("at most 1.25 times the limit", 1.25, (LIMIT,)),
         Goal("at least 1.5 times as fast as the best peers", 1 / 1.5, PEERS),
         Goal("at least 3 times as fast as the obvious way", 1 / 3, (OBVIOUS,)),
     ),
     SMALL: (
-        Goal("at most 3 times the higher limit", 3, (HASHING, WRITING), slowest=True),
+        Goal("at most 3 times the higher limit", 3, (LIMIT, WRITING), slowest=True),
         Goal("at least 1.5 times as fast as the best peers", 1 / 1.5, PEERS),
         Goal("at least 3 times as fast as the obvious way", 1 / 3, (OBVIOUS,)),
     ),
@@ -53,7 +49,7 @@ _GOALS = {
 
 
 def _contenders(scale: Scale, shape: Shape, bag: Bag) -> Iterator[Contender]:
-    to = bag.zip.parent / "to"
+    to = bag.folder / "to"
     unpacked = to / bag.zip.name.removesuffix(".zip")
 
     def before() -> None:
@@ -81,18 +77,7 @@ def _contenders(scale: Scale, shape: Shape, bag: Bag) -> Iterator[Contender]:
     ours: dict[str, Any] = {"zip_path": bag.zip, "to": to, "workers": scale.workers}
     yield Contender(OURS, (call(our_bags.unbag, **ours),), before)
     yield Contender(UNFLUSHED, (call(our_bags.unbag, WITHOUT_FLUSHING, **ours),), before, NO_LIBRARY)
-    limit: dict[str, Any] = {"file": bag.zip, "extents": bag.extents, "workers": scale.workers}
-    yield Contender(HASHING, (call(limits.hash_extents, **limit, inflate=shape.compress),))
+    yield reading_and_hashing(scale, shape, bag)
     if not shape.compress:
-        yield Contender(WRITING, (call(limits.copy_extents, **limit, to=to),), before)
-
-
-def extract_with_7zz(zip_path: Path, to: Path) -> Step:
-    """Return the step that unpacks with 7-Zip's own program."""
-    return command("7zz", "x", "-y", "-bd", f"-o{to}", zip_path)
-
-
-def sha512sum(bag: Path, processes: int) -> Step:
-    """Return the step that checks a bag's payload by coreutils, several processes at once."""
-    check = "sha512sum --check --quiet --strict -"
-    return command("split", "-n", f"r/{processes}", f"--filter={check}", "manifest-sha512.txt", folder=bag)
+        copying = call(limits.copy_extents, file=bag.zip, extents=bag.extents, workers=scale.workers, to=to)
+        yield Contender(WRITING, (copying,), before)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.bench import report
+from tests.bench.data import emptied
 from tests.bench.model import PROJECT, Comparison, Contender, Goal, Measured, Result, command
 from tests.bench.running import FailedStepError, run
 
@@ -58,6 +59,8 @@ def test_goals_are_judged_by_medians() -> None:
         Goal("1.5 times the limit", 1.5, ("limit",), ours="ours"),
         Goal("in 2 s", 2, ours="ours"),
         Goal("faster than nobody", 1, ("absent",), ours="ours"),
+        Goal("in 1 MB", 1e6, ours="ours", memory=True),
+        Goal("in 2 MB", 2e6, ours="ours", memory=True),
     )
     contenders = tuple(each.contender for each in measured.values())
     assert report.goals(Result(Comparison("title", contenders, "limit", goals), measured)) == [
@@ -66,7 +69,19 @@ def test_goals_are_judged_by_medians() -> None:
         "- NOT MET: 1.5 times the limit: 2.00 times its time",
         "- met: in 2 s: 2.000 s",
         "- not measured: faster than nobody",
+        "- NOT MET: in 1 MB: 1 MB",
+        "- met: in 2 MB: 1 MB",
     ]
+
+
+def test_each_round_has_a_fresh_folder_and_deletes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "to"
+    for number in range(3):
+        emptied(folder)
+        (folder / "sub").mkdir()
+        (folder / "sub" / "file").write_bytes(b"page")
+        assert len(list(tmp_path.rglob("file"))) == number + 1
+    assert sum(path.stat().st_size for path in tmp_path.rglob("file")) == len(b"page")
 
 
 def test_the_benchmarks_run(tmp_path: Path) -> None:
