@@ -1,8 +1,9 @@
 """The central directory of a zip: found, walked in blocks, and held as a few numbers for each entry.
 
-An entry's record is read again where it is needed: a million entries take some
-tens of megabytes, whatever their names. What is wrong with the directory as a whole
-is told here; what is wrong with an entry is for the caller to judge.
+The records of a small directory are held. Of a large one they are read again where they
+are needed: a million entries take some tens of megabytes, whatever their names. What is
+wrong with the directory as a whole is told here; what is wrong with an entry is for the
+caller to judge.
 (APPNOTE.TXT, the .ZIP File Format Specification, §4.3 to §4.5.)
 """
 
@@ -35,6 +36,10 @@ _IN_ZIP64 = 0xFFFFFFFF
 _SHORT_IN_ZIP64 = 0xFFFF
 _ZIP64 = 0x0001
 _WALKED = 1 << 20
+_LARGEST_HELD = 16 << 20
+_MOST_HELD = 150_000
+"""How many records and extra fields are held, of a directory of at most ``_LARGEST_HELD`` bytes."""
+
 _BLOCK = 1 << 16
 _BLOCKS = 64
 
@@ -92,11 +97,15 @@ class Directory:
         self._places = array("q")
         self._headers = array("q")
         self._blocks: dict[int, bytes] = {}
+        self._held: list[Record] | None = [] if self.end.stop - self.end.start <= _LARGEST_HELD else None
+        self._fields_held = 0
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, number: int) -> Record:
+        if self._held is not None:
+            return self._held[number]
         place = self._places[number]
         lengths = struct.unpack("<3H", self._at(place + 28, 6))
         record = self._at(place, _RECORD.size + sum(lengths))
@@ -104,12 +113,16 @@ class Directory:
 
     def name(self, number: int) -> bytes:
         """Return an entry's name, as the zip has it."""
+        if self._held is not None:
+            return self._held[number].name
         place = self._places[number]
         low, high = self._at(place + 28, 2)
         return self._at(place + _RECORD.size, low | high << 8)
 
     def size(self, number: int) -> int:
         """Return an entry's size, inflated."""
+        if self._held is not None:
+            return self._held[number].size
         size = int.from_bytes(self._at(self._places[number] + 24, 4), "little")
         return self[number].size if size == _IN_ZIP64 else size
 
@@ -133,11 +146,16 @@ class Directory:
                 raise NoDirectoryError("has too many entries", f"{MOST_ENTRIES} at most")
             self._places.append(position)
             self._headers.append(record.header)
+            self._hold(record)
             position += record.length
             yield record
 
     def names(self, numbers: Iterable[int]) -> Iterator[tuple[bytes, int]]:
         """Yield entries' names with their sizes; numbers that ascend are read in large blocks."""
+        if self._held is not None:
+            for record in map(self._held.__getitem__, numbers):
+                yield record.name, record.size
+            return
         held, begin, whole = b"", 0, 0
         for number in numbers:
             place = self._places[number]
@@ -157,7 +175,18 @@ class Directory:
         order = array("q", sorted(range(len(headers)), key=headers.__getitem__))
         self._headers = array("q", map(headers.__getitem__, order))
         self._places = array("q", map(self._places.__getitem__, order))
+        if self._held is not None:
+            self._held = list(map(self._held.__getitem__, order))
         return order
+
+    def _hold(self, record: Record) -> None:
+        """Keep a record, unless there are too many."""
+        if self._held is None:
+            return
+        self._held.append(record)
+        self._fields_held += 1 + len(record.extra)
+        if self._fields_held > _MOST_HELD:
+            self._held = None
 
     def _at(self, offset: int, length: int) -> bytes:
         """Return a few bytes of the directory, through the blocks that were read last."""

@@ -78,6 +78,10 @@ class Checks(Mapping[str, Sequence[Check]]):
             if number in column
         ]
 
+    def met(self, number: int, digests: tuple[str, ...]) -> bool:
+        """Tell whether these are a file's checksums, one for each of its algorithms, if no two manifests share one."""
+        return digests == tuple([column.checksum(number) for column in self._columns if number in column])
+
     def algorithms(self, number: int) -> tuple[str, ...]:
         """Return the algorithms of a file's checks, each once."""
         found = [column.manifest.algorithm for column in self._columns if number in column]

@@ -34,6 +34,8 @@ _MOST_HELD = 50_000
 """Of so many files the names are held when they were read once; with more they are read each time."""
 
 _PLAIN_KINDS = (0, stat.S_IFREG >> 12)
+_ODD_ATTRIBUTES = sum(_DOS_KINDS)
+_ODD_FLAGS = ENCRYPTED | _PATCHED
 
 _TAKEN, _REFUSED, _LEFT, _FOLDER = b"\0\1\2\3"
 _FILES = frozenset({_TAKEN, _REFUSED})
@@ -246,11 +248,12 @@ def _is_plain(record: Record) -> bool:
     return (
         record.method == STORED
         and record.compressed == record.size
-        and not record.flags & (ENCRYPTED | _PATCHED | _UTF8)
-        and not record.extra
+        and not record.flags & _ODD_FLAGS
+        and (not record.flags & _UTF8 or record.name.isascii())
+        and (not record.extra or _UNICODE_PATH not in dict(record.extra))
         and not record.problem
         and record.attributes >> 28 in _PLAIN_KINDS
-        and not record.attributes & sum(_DOS_KINDS)
+        and not record.attributes & _ODD_ATTRIBUTES
         and not record.name.endswith(b"/")
     )
 

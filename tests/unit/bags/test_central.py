@@ -1,0 +1,54 @@
+"""The central directory of a zip: its records are the same, whether they are held or read again."""
+
+import struct
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.bag_builder import ZipEntry, write_zip
+
+from glacier_sync.bags.central import Directory
+
+STAMP = struct.pack("<HHBl", 0x5455, 5, 1, 1_000_000_001)
+DIRECTORIES = {
+    "small": (20, STAMP),
+    "of many extra fields": (12, STAMP + struct.pack("<HH", 0x7777, 0) * 16_000),
+    "of many bytes": (300, STAMP + struct.pack("<HH", 0x7777, 60_000) + bytes(60_000)),
+}
+LARGE = [name for name in DIRECTORIES if name != "small"]
+
+
+@contextmanager
+def directory_of(name: str, folder: Path) -> Iterator[Directory]:
+    count, extra = DIRECTORIES[name]
+    entries = [ZipEntry(f"{n}".encode(), bytes(n), extra=extra, offset=count - n) for n in range(count)]
+    with write_zip(folder / "a.zip", entries).open("rb") as file:
+        yield Directory(file.fileno())
+
+
+@pytest.mark.parametrize("name", DIRECTORIES)
+def test_a_record_is_as_it_was_walked(name: str, tmp_path: Path) -> None:
+    with directory_of(name, tmp_path) as directory:
+        walked = list(directory.walk())
+        order = directory.sort()
+        numbers = range(len(walked))
+        assert order is not None
+        assert [walked[number] for number in order] == [directory[number] for number in numbers] == walked[::-1]
+        assert [directory.name(number) for number in numbers] == [record.name for record in walked[::-1]]
+        assert [directory.size(number) for number in numbers] == [record.size for record in walked[::-1]]
+        assert list(directory.names(numbers)) == [(record.name, record.size) for record in walked[::-1]]
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_directory_is_not_held(name: str, tmp_path: Path) -> None:
+    with directory_of(name, tmp_path) as directory:
+        tracemalloc.start()
+        try:
+            for _ in directory.walk():
+                pass
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert held < 4 << 20
