@@ -17,7 +17,7 @@ _MACHINE, _DEPLOYMENT, _HOSTILE = (f"tests/faults/test_{name}.py" for name in ("
 KINDS: Mapping[str, str] = {
     "killed at a boundary: the run": f"{_KILLS}::test_killed_at_chosen_boundaries",
     "killed at a boundary: the group": f"{_KILLS}::test_killed_at_chosen_boundaries",
-    "killed at a boundary: the helper": f"{_KILLS}::test_killed_at_every_boundary",
+    "killed at a boundary: the helper": f"{_KILLS}::test_helpers_killed_at_many_boundaries",
     "killed at a random instant": f"{_KILLS}::test_killed_at_random_instants",
     "services of a deployment are killed": f"{_DEPLOYMENT}::test_services_that_are_killed",
     "S3: 503 SlowDown": f"{_S3}::test_trouble_that_passes",

@@ -94,16 +94,19 @@ class Scene:
 
     def boundaries(self) -> list[str]:
         """Run the pipeline and return its boundaries."""
-        return self._traced("", "")
+        return self._traced(self._new_trace(), "", "")
 
-    def struck(self, strike: Strike) -> None:
-        """Run the pipeline until the strike, or what comes of it, ends it."""
+    def struck(self, strike: Strike) -> bool:
+        """Run the pipeline until the strike, or what comes of it, ends it; tell whether it was not over before."""
         if strike.after is None:
-            self._traced(str(strike.at), str(self.place.home / strike.part) if strike.part else strike.what)
-        else:
-            process = self._start({})
-            process.join(strike.after)
-            kill(process, with_children=strike.what == "group")
+            trace = self._new_trace()
+            self._traced(trace, str(strike.at), str(self.place.home / strike.part) if strike.part else strike.what)
+            return Path(f"{trace}{boundaries.STRUCK}").exists()
+        process = self._start({})
+        process.join(strike.after)
+        running = process.is_alive()
+        kill(process, with_children=strike.what == "group")
+        return running
 
     def make_room(self) -> None:
         """Remove what fills a disk."""
@@ -130,9 +133,12 @@ class Scene:
             assert time.monotonic() < until, "what a killed run had started doesn't end"
             time.sleep(PAUSE)
 
-    def _traced(self, at: str, how: str) -> list[str]:
+    def _new_trace(self) -> Path:
         trace = self.place.home / f"boundaries-{len(self.groups)}"
         trace.touch()
+        return trace
+
+    def _traced(self, trace: Path, at: str, how: str) -> list[str]:
         process = self._start({boundaries.TRACE: str(trace), boundaries.AT: at, boundaries.HOW: how})
         process.join(SECONDS)
         assert not process.is_alive(), f"a run didn't end in {SECONDS} s"

@@ -56,7 +56,7 @@ def test_services_that_are_killed(deployment: Deployment, tmp_path: Path, note: 
         zip_path = tmp_path / f"{works[-1].name}.bag.zip"
         make_bag_zip([works[-1]], zip_path)
         deployment.restore(staging_key(works[-1].name), zip_path)
-        time.sleep(dice.uniform(5, 25))
+        time.sleep(dice.uniform(5, 15))
         kill(deployment, services)
     keys = {staging_key(work.name) for work in works}
     wait_for("all works are settled", lambda: settled(deployment, keys), seconds=1200)

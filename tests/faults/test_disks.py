@@ -10,7 +10,7 @@ from tests.faults.conftest import Note
 from tests.faults.scene import Scenes, Strike
 from tests.support.pipeline import Bagger
 
-FEW, MANY = 3, 40
+FEW, MANY = 2, 20
 PARTS = {
     "data": "the working folder's disk is full",
     "archive": "the archive's disk is full",

@@ -12,6 +12,9 @@ from tests.support.pipeline import Bagger
 
 FEW, MANY = 3, 40
 KILLS_IN_A_ROW = 3
+# What even a run that has little left to do has of boundaries.
+AGAIN = 100
+EVERY = 9
 
 
 def test_killed_at_chosen_boundaries(scenes: Scenes, bag: Bagger, note: Note, dice: random.Random) -> None:
@@ -28,13 +31,30 @@ def test_killed_at_chosen_boundaries(scenes: Scenes, bag: Bagger, note: Note, di
 
 @pytest.mark.slow_faults
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize(("what", "step"), [("run", 1), ("group", 1), ("helper", 4)])
-def test_killed_at_every_boundary(scenes: Scenes, bag: Bagger, note: Note, what: str, step: int) -> None:
+@pytest.mark.parametrize(("what", "first"), [("run", 0), ("group", 1)])
+def test_killed_at_every_boundary(
+    scenes: Scenes, bag: Bagger, note: Note, *, dice: random.Random, what: str, first: int
+) -> None:
+    """Of Python, and at every third command of the script, by turns; then somewhere in the run that goes on."""
+    made = bag("W1TEST01")
+    scenes.store(made)
+    reached = boundaries(scenes, made)
+    chosen = [at for at, place in enumerate(reached, 1) if not place.startswith("bash ") or at % 3 == 0]
+    cases = [
+        Case([made], [Strike(what, at=at), Strike(what, at=dice.randint(1, max(len(reached) - at, AGAIN)))])
+        for at in chosen[first::2]
+    ]
+    note.cases(f"killed at a boundary: the {what}", happen(scenes, cases))
+
+
+@pytest.mark.slow_faults
+@pytest.mark.timeout(2400)
+def test_helpers_killed_at_many_boundaries(scenes: Scenes, bag: Bagger, note: Note) -> None:
     made = bag("W1TEST01")
     scenes.store(made)
     last = len(boundaries(scenes, made))
-    cases = [Case([made], [Strike(what, at=at)]) for at in range(1, last + 1, step)]
-    note.cases(f"killed at a boundary: the {what}", happen(scenes, cases))
+    cases = [Case([made], [Strike("helper", at=at)]) for at in range(1, last + 1, EVERY)]
+    note.cases("killed at a boundary: the helper", happen(scenes, cases))
 
 
 @pytest.mark.slow_faults

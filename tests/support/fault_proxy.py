@@ -16,6 +16,9 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+# Longer than anybody waits for an answer.
+_LONGEST_HOLD_SECONDS = 300
+
 
 @dataclass
 class Fault:
@@ -117,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             fault.first()
         if fault.release:
             fault.held.set()
-            fault.release.wait(60)
+            fault.release.wait(_LONGEST_HOLD_SECONDS)
         if not fault.ranged:
             del headers["range"]
         if fault.passed:

@@ -22,6 +22,7 @@ AT = "FAULTS_AT"  # the number of the one at which the fault strikes; empty: non
 HOW = "FAULTS_HOW"  # whom it kills: "run", "group", "helper", a number of a process; or a folder, whose disk it fills
 RUN = "FAULTS_RUN"  # the run's process, which leads its group
 RECORD = 96
+STRUCK = ".struck"  # behind the trace's name: a folder that is there once the fault has struck
 FILLER = "filler"
 
 _LARGEST_MIB = 64
@@ -49,7 +50,7 @@ class _Counter:
     def __init__(self, trace: str) -> None:
         self._descriptor = os.open(trace, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._at = int(os.environ.get(AT) or sys.maxsize)
-        self._struck = f"{trace}.struck"
+        self._struck = f"{trace}{STRUCK}"
 
     def __call__(self, frame: FrameType, event: str, call: Any) -> None:
         if event != "c_call" or call.__qualname__ not in _CALLS or call.__module__ == "io":
