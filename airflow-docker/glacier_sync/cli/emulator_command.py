@@ -13,7 +13,7 @@ from glacier_sync.emulator.server import serve
 def emulator(
     port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 5005,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    restore_delay: Annotated[float, typer.Option(help="Seconds that a restore takes.")] = 1.0,
+    restore_delay: Annotated[float, typer.Option(min=0, help="Seconds that a restore takes.")] = 1.0,
 ) -> int:
     """Serve S3, SQS and restores on this machine, for the demo and for tests.
 

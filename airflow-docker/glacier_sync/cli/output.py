@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from glacier_sync.errors import GlacierSyncError
+from glacier_sync.errors import GlacierSyncError, TransientError
 
 log = logging.getLogger(__name__)
 
@@ -27,18 +28,42 @@ INTERRUPTED = 130
 _SHOW_CURSOR = "\x1b[?25h"
 
 
+class UnwritableOutputError(TransientError):
+    """What standard output goes to takes no more: a full disk, for instance."""
+
+
 def print_json(facts: Any) -> None:
-    """Print facts as one JSON document; names that aren't UTF-8 keep their bytes, escaped."""
-    json.dump(facts, sys.stdout, default=_plain, indent=2)
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+    """Print facts as one JSON document; names that aren't UTF-8 keep their bytes, escaped.
+
+    Raises UnwritableOutputError.
+    """
+    _print(json.dumps(facts, default=_plain, indent=2))
 
 
 def line(text: str, *, error: bool = False) -> None:
-    """Print one line, as ``shown`` shows it."""
-    stream = sys.stderr if error else sys.stdout
-    stream.write(shown(text) + "\n")
-    stream.flush()
+    """Print one line, as ``shown`` shows it. Raises UnwritableOutputError."""
+    if error:
+        sys.stderr.write(shown(text) + "\n")
+        sys.stderr.flush()
+    else:
+        _print(shown(text))
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it has had enough, as head has.
+        raise
+    except OSError as error:
+        # What is left in the buffer would be tried again at the end.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the process lasts
+        raise UnwritableOutputError(
+            f"standard output can't be written ({error.strerror}): expected room for what the command prints; "
+            "what it did stays done: make room, or send the output elsewhere, and run it again",
+            cause=str(error),
+        ) from error
 
 
 def shown(text: str) -> str:

@@ -34,7 +34,9 @@ def print_overview(items: Sequence[LedgerObject]) -> None:
 def print_history(ledger: Ledger, item: LedgerObject) -> None:
     """Print all that the ledger knows of an object."""
     found = report(item)
-    output.line(f"{found.name}: {_standing(found)}" + (f", claimed by {found.claimed_by}" if found.claimed_by else ""))
+    until = f" until {output.local(item.lease_until)} unless renewed" if item.lease_until else ""
+    claimed = f", claimed by {found.claimed_by}{until}" if found.claimed_by else ""
+    output.line(f"{found.name}: {_standing(found)}{claimed}")
     output.line(f"  s3://{found.bucket}/{found.key} (queue {found.queue}, attempt {found.attempt})")
     if item.progress:
         output.line(f"  {_progress(item)}, told at {output.local(item.progress.time)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import StringIO
 
 from rich.console import Console
 from rich.table import Table
@@ -19,12 +20,10 @@ def table(*headings: str) -> Table:
 
 def print_table(rows: Table) -> None:
     """Print a table, as wide as the terminal, or a line for each row elsewhere."""
-    on_terminal = sys.stdout.isatty()
-    console = Console(width=None if on_terminal else _ANY_WIDTH, markup=False, emoji=False, highlight=False)
-    if on_terminal:
-        console.print(rows)
+    if sys.stdout.isatty():
+        Console(markup=False, emoji=False, highlight=False).print(rows)
         return
-    with console.capture() as capture:
-        console.print(rows)
-    for row in capture.get().splitlines():
+    text = StringIO()
+    Console(file=text, width=_ANY_WIDTH, markup=False, emoji=False, highlight=False).print(rows)
+    for row in text.getvalue().splitlines():
         output.line(row.rstrip())

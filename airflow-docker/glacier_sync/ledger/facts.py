@@ -51,7 +51,6 @@ class EventKind(StrEnum):
     """What an event is about; an object's phases are kinds too, under their own names."""
 
     RESTORE_EXTENDED = auto()
-    RESTORE_EXPIRED = auto()
     DUPLICATE = auto()
     NOT_WANTED = auto()
     MESSAGE_REJECTED = auto()

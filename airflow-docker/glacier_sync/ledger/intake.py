@@ -168,8 +168,7 @@ def _enter(transaction: Transaction, row: Progress, announced: _Announcement) ->
         row.phase, row.restore_requested_on = Phase.REQUESTED, moment
     else:
         row.phase, row.restore_complete_on = Phase.RESTORED, moment
-    message = f"{row.phase}: {announced}"
-    transaction.append(row, row.phase, message, details=announced.details, once=announced.once)
+    transaction.append(row, row.phase, str(announced), details=announced.details, once=announced.once)
 
 
 def _take_over(row: Progress, found: RestoredObject) -> None:

@@ -27,7 +27,7 @@ def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"expected a time zone's name such as America/New_York, found {name!r}") from None
+        raise ValueError("expected a time zone's name such as America/New_York") from None
     return name
 
 
@@ -178,7 +178,8 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = "; ".join(
-            f"{PREFIX}{str(detail['loc'][0]).upper()}: {detail['msg']}, found {detail['input']!r}"
+            f"{PREFIX}{str(detail['loc'][0]).upper()}: {detail['msg'].removeprefix('Value error, ')}, "
+            f"found {detail['input']!r}"
             for detail in error.errors()
         )
         raise ConfigurationError(f"settings: {problems}; correct it in the environment or in .env") from error

@@ -124,6 +124,11 @@ def _options(chosen: Mapping[str, tuple[Any, str]]) -> SyncOptions:
 
 def _site_file(site_config_dir: Path) -> Path | None:
     try:
+        if not site_config_dir.is_dir():
+            raise SiteOptionsError(
+                f"{site_config_dir} isn't there: expected the site's configuration folder, as what it holds decides "
+                "on each work; set GLACIER_SYNC_SITE_CONFIG_DIR to where it is"
+            )
         return next((path for name in SITE_FILES if (path := site_config_dir / name).exists()), None)
     except OSError as error:
         raise SiteOptionsError(

@@ -47,6 +47,12 @@ def test_a_port_that_cannot_be_one(command: Command, port: str) -> None:
     assert port in ended.error
 
 
+def test_a_delay_that_cannot_be_one(command: Command) -> None:
+    ended = command("emulator", "--port", "0", "--restore-delay", "-1")
+    assert ended.status == 2
+    assert "--restore-delay" in ended.error
+
+
 def test_a_host_that_is_not_this_machine(command: Command) -> None:
     ended = command("emulator", "--host", "192.0.2.1", "--port", "0")
     assert ended.status == 2

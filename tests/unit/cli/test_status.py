@@ -89,7 +89,10 @@ def test_the_history_of_a_failure_tells_reason_and_cause(command: Command, fille
 
 
 def test_who_works_on_it(command: Command, filled: Ledger) -> None:
-    assert command("status", "W3").out.startswith(f"W3.bag.zip: restored, claimed by {RUN.name}")
+    lease = filled.object(3).lease_until
+    assert lease
+    until = f"claimed by {RUN.name} until {local(lease)} unless renewed"
+    assert command("status", "W3").out.splitlines()[0] == f"W3.bag.zip: restored, {until}"
 
 
 def test_how_far_a_stage_has_come(command: Command, filled: Ledger) -> None:
@@ -143,6 +146,28 @@ def test_an_unknown_work_is_wrong_use(command: Command, filled: Ledger, options:
     ended = command("status", "W99", *options)
     assert (ended.status, ended.out) == (2, "")
     assert "the ledger doesn't know 'W99'" in ended.error
+
+
+@pytest.mark.parametrize("name", ["", "W\x1b9", "x" * 300, "Archive0/00/W9/W9.bag.zip"])
+def test_what_is_no_works_name_is_wrong_use(command: Command, filled: Ledger, home: Path, name: str) -> None:
+    (home / "archive" / "Archive0").mkdir(parents=True)
+    ended = command("status", name)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.error.endswith(": expected a work's RID or an object's key; correct the name")
+    assert "the archive" not in ended.error
+
+
+def test_an_unknown_work_is_looked_for_in_the_archive(command: Command, filled: Ledger, home: Path) -> None:
+    place = home / "archive" / "Archive0" / "00" / "W9"
+    unmounted = command("status", "W9").error
+    assert "archive" not in unmounted
+    place.parent.mkdir(parents=True)
+    assert f"the ledger doesn't know 'W9', and the archive has no {place}" in command("status", "W9").error
+    place.mkdir()
+    ended = command("status", "W9")
+    assert (ended.status, ended.out) == (2, "")
+    assert f"the ledger doesn't know 'W9', but the archive has {place}" in ended.error
+    assert ended.error.endswith("glacier-sync audit W9")
 
 
 def test_a_state_folder_that_cannot_be_is_wrong_configuration(

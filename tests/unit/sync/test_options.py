@@ -210,6 +210,12 @@ def test_a_folder_or_a_pipe_is_no_works_file(work: Path, site: Path) -> None:
         load_options(work, site)
 
 
+def test_a_site_folder_that_is_not_there_is_no_site_without_rules(work: Path, site: Path) -> None:
+    for look in (lambda: load_options(work, site / "elsewhere"), lambda: site_options(site / "elsewhere")):
+        with pytest.raises(SiteOptionsError, match="elsewhere isn't there: expected the site's configuration folder"):
+            look()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_site_folder_that_can_not_be_read_is_named(work: Path, site: Path) -> None:
     site.chmod(0)
