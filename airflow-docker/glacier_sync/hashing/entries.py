@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from isal import isal_zlib
 
 from glacier_sync.hashing.memory import ReadAhead
 
@@ -99,7 +100,7 @@ class EntryReader:
             return
         crc = 0
         for chunk in found:
-            crc = zlib.crc32(chunk, crc)
+            crc = isal_zlib.crc32(chunk, crc)
             yield chunk
         if crc != entry.crc:
             raise DamagedEntryError(f"has the CRC-32 {crc:08x}", f"{entry.crc:08x}, as the zip says")
@@ -205,7 +206,7 @@ def _check_descriptor(entry: Entry, found: memoryview) -> None:
 
 def _inflated(entry: Entry, raw: Iterator[memoryview]) -> Iterator[memoryview]:
     """Inflate by blocks, and never beyond the size that the entry declares."""
-    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    engine = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS)
     total = 0
     try:
         for chunk in raw:
@@ -222,7 +223,7 @@ def _inflated(entry: Entry, raw: Iterator[memoryview]) -> Iterator[memoryview]:
                     break
             if engine.unused_data:
                 break
-    except zlib.error as error:
+    except isal_zlib.error as error:  # type: ignore[misc]  # its stub tells the class as an instance
         raise DamagedEntryError(f"can't be inflated ({error})", "a whole deflate stream") from error
     if engine.unused_data:
         raise DamagedEntryError("has bytes behind its compressed ones", "none")
