@@ -1,0 +1,85 @@
+"""Bags of any size are read in 256 MB, workers included: in one large file, in very many, with long manifests."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.bag_builder import DECLARATION
+from tests.support.memory import peak_memory
+
+from glacier_sync.bags.zip_writing import ZipWriter
+
+MOST = 256_000_000
+ZEROS = memoryview(bytes(2**24))
+ZEROS_SHA256 = "f8c6a4d9640d5154fd53d271e811269c35a3c6853ab8a72426acd23a280f965d"
+# More than those whose names are held for the sake of speed.
+FILES = 55_000
+VERIFY = "bags.verify(pathlib.Path(sys.argv[1]), workers=2)[0].defects and sys.exit(1)"
+UNBAG = "bags.unbag(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), workers=2)"
+
+pytestmark = pytest.mark.slow
+
+
+class Sparse(io.FileIO):
+    """A file in which long stretches of zeros are holes."""
+
+    def write(self, data: object) -> int:
+        if data is ZEROS:
+            self.seek(len(ZEROS), io.SEEK_CUR)
+            return len(ZEROS)
+        return super().write(data)  # type: ignore[call-overload, no-any-return]
+
+
+def write_bag(path: Path, algorithm: str, files: Iterable[tuple[str, Iterable[memoryview], str]]) -> Path:
+    """Write a bag as a zip: names with their bytes and checksums, one after the other."""
+    with tempfile.TemporaryFile() as directory, tempfile.TemporaryFile() as manifest, Sparse(path, "w+b") as file:
+        writer = ZipWriter(file, directory, compress=False)
+        for name, chunks, digest in files:
+            with writer.entry(f"W1.bag/data/W1/images/{name}", 0) as entry:
+                for chunk in chunks:
+                    entry.write(chunk)
+            manifest.write(f"{digest}  data/W1/images/{name}\n".encode())
+        with writer.entry("W1.bag/bagit.txt", 0) as entry:
+            entry.write(DECLARATION)
+        manifest.seek(0)
+        with writer.entry(f"W1.bag/manifest-{algorithm}.txt", 0) as entry:
+            while block := manifest.read(2**20):
+                entry.write(block)
+        writer.finish()
+    return path
+
+
+def pages(count: int) -> Iterator[tuple[str, Iterable[memoryview], str]]:
+    data = memoryview(b"page")
+    digest = hashlib.sha512(data).hexdigest()
+    return ((f"{number // 1000:0200}/{number:040}.tif", [data], digest) for number in range(count))
+
+
+def memory_for(what: str, *arguments: Path) -> int:
+    return peak_memory(sys.executable, "-c", f"import pathlib, sys\nfrom glacier_sync import bags\n{what}", *arguments)
+
+
+def test_a_million_files_with_a_manifest_of_hundreds_of_megabytes(tmp_path: Path) -> None:
+    """What each file more takes is measured, and a million reckoned from it."""
+    bags = [write_bag(tmp_path / f"{count}.zip", "sha512", pages(count)) for count in (FILES, 2 * FILES)]
+    few, many = (memory_for(VERIFY, path) for path in bags)
+    each = (many - few) / FILES
+    assert many + each * (1_000_000 - 2 * FILES) < MOST, f"{few:,} bytes for {FILES:,} files, {many:,} for twice that"
+
+
+def test_unbagging_takes_hardly_more_than_verifying(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "W1.zip", "sha512", pages(5_000))
+    assert memory_for(UNBAG, path, tmp_path / "to") < memory_for(VERIFY, path) + 10_000_000
+
+
+def test_one_file_of_more_than_4_gib(tmp_path: Path) -> None:
+    chunks = [ZEROS] * 260
+    path = write_bag(tmp_path / "W1.zip", "sha256", [("large.tif", chunks, ZEROS_SHA256)])
+    assert path.stat().st_size > 2**32
+    assert memory_for(VERIFY, path) < MOST / 3
