@@ -22,7 +22,7 @@ check_place() {
     mkdir -p -- "$place" || fail "can't make the folder $place: let this user write into $root"
     lock_work "$place"
     if [[ -L $DESTINATION || (-e $DESTINATION && ! -d $DESTINATION) ]]; then
-        fail "$DESTINATION is a link or a file: expected the work's folder, or nothing; move it away"
+        fail "$DESTINATION is a link or a file: expected the work's folder, or nothing; move it away" "$REFUSED"
     elif [[ -d $DESTINATION ]]; then
         [[ ${ARCHIVE_STANDING:-} != absent ]] ||
             fail "$DESTINATION is there, and wasn't when this sync was planned; sync again, to have the two compared" \
@@ -60,7 +60,8 @@ refuse_links_and_devices() {
     local found
     found=$(find "$1/" ! -type f ! -type d -print -quit)
     [[ -z $found ]] ||
-        fail "$found is a link or a device: expected files and folders only; replace it with what it stands for"
+        fail "$found is a link or a device: expected files and folders only; replace it with what it stands for" \
+            "$REFUSED"
 }
 
 # lock_work PLACE: LOCK and PARTIAL are hidden beside the work from here on.

@@ -39,8 +39,8 @@ Exit status, in the order of the steps; the first that fails ends the sync:
    45  the copy to the web failed
    46  the web copy isn't what was copied
    47  the success list can't be written
-   75  try again later: the archive isn't mounted or has no space, another sync of
-       this work is running, or its place has changed meanwhile
+   75  try again later: the archive isn't mounted, can't be written to or has no
+       space, another sync of this work is running, or its place has changed meanwhile
   130  stopped by SIGINT
   143  stopped by SIGTERM
 
@@ -234,7 +234,8 @@ main() {
     begin "$SOURCE_AUDIT_FAILED" 'audit of the source'
     audit "$WORK_PATH" "${LOCAL_AUDIT_OPTIONS:-}"
     if [[ -n $ARCHIVE_PARENT || -n $WEB_PARENT ]]; then
-        begin "$REFUSED" 'check of the work and its place'
+        # Only what is found about them is a refusal; a folder that can't be used is the machine's trouble.
+        begin "$TRY_AGAIN_LATER" 'check of the work and its place'
         check_work_and_place
     fi
     if [[ -n $ARCHIVE_PARENT ]]; then

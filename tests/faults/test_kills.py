@@ -14,7 +14,7 @@ FEW, MANY = 3, 40
 KILLS_IN_A_ROW = 3
 # What even a run that has little left to do has of boundaries.
 AGAIN = 100
-EVERY = 9
+EVERY = 6
 
 
 def test_killed_at_chosen_boundaries(scenes: Scenes, bag: Bagger, note: Note, dice: random.Random) -> None:
@@ -35,11 +35,11 @@ def test_killed_at_chosen_boundaries(scenes: Scenes, bag: Bagger, note: Note, di
 def test_killed_at_every_boundary(
     scenes: Scenes, bag: Bagger, note: Note, *, dice: random.Random, what: str, first: int
 ) -> None:
-    """Of Python, and at every third command of the script, by turns; then somewhere in the run that goes on."""
+    """Of Python, and at every second command of the script, by turns; then somewhere in the run that goes on."""
     made = bag("W1TEST01")
     scenes.store(made)
     reached = boundaries(scenes, made)
-    chosen = [at for at, place in enumerate(reached, 1) if not place.startswith("bash ") or at % 3 == 0]
+    chosen = [at for at, place in enumerate(reached, 1) if not place.startswith("bash ") or at % 2 == 0]
     cases = [
         Case([made], [Strike(what, at=at), Strike(what, at=dice.randint(1, max(len(reached) - at, AGAIN)))])
         for at in chosen[first::2]

@@ -150,6 +150,20 @@ END
     [ -z "$(find "$root/archive" -mindepth 2)" ]
 }
 
+@test "folders of the archive that can't be written to are no fault of the work's" {
+    make_work W1
+    touch "${archive}0/00"
+    sync_work -a "$archive" "$work"
+    failed 75 'check of the work and its place' "can't make the folder ${archive}0/00: let this user write into ${archive}0*"
+    rm "${archive}0/00"
+    mkdir -p "${archive}0/00/.W1.lock"
+    sync_work -a "$archive" "$work"
+    failed 75 'check of the work and its place' "can't write into ${archive}0/00: let this user write there*"
+    rmdir "${archive}0/00/.W1.lock"
+    sync_work -a "$archive" "$work"
+    [ "$status" -eq 0 ]
+}
+
 @test "a link in the work's place isn't followed" {
     make_work W1
     mkdir -p "${archive}0/00" "$root/elsewhere"

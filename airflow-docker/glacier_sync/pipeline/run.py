@@ -15,7 +15,7 @@ from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.debag import DEBAG
 from glacier_sync.pipeline.download import DOWNLOAD
 from glacier_sync.pipeline.intake import take
-from glacier_sync.pipeline.outcome import Done, Outcome, RetryLater
+from glacier_sync.pipeline.outcome import Done, Outcome
 from glacier_sync.pipeline.stage import run_stage
 from glacier_sync.pipeline.watched import TAKE_IN
 
@@ -40,7 +40,8 @@ class Tally:
 def run(context: Context, settled: Settled) -> Tally:
     """Take what the queues and the watched folder hold until nothing is left that this run hasn't tried.
 
-    ``settled`` is told of each object as it ends. An object whose cause passes is tried once and given back.
+    ``settled`` is told of each object as it ends. An object whose cause
+    passes, or isn't known, is tried once and given back: the next run comes later.
     """
     tally = Tally()
     while True:
@@ -88,8 +89,6 @@ def _way(context: Context, item: LedgerObject, steps: list[tuple[Step, Semaphore
     for step, gate in steps:
         with gate:
             outcome = step(context, item)
-            while isinstance(outcome, RetryLater) and outcome.unknown:
-                outcome = step(context, item)
         if not isinstance(outcome, Done):
             break
     return outcome
