@@ -112,7 +112,7 @@ teardown() {
     make_work W1
     stub df <<<'exit 9'
     sync_work -a "$archive" "$work"
-    failed 42 'check of the work and its place' 'a command failed*'
+    failed 75 'check of the work and its place' 'a command failed*'
     [[ $output == *"_sync_archive.sh, line "*": the command failed with exit status 9: "* ]]
 }
 
