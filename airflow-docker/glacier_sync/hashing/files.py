@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from glacier_sync.hashing.entries import BLOCK
-from glacier_sync.hashing.memory import ReadAhead, read_in_memory
+from glacier_sync.hashing.memory import ReadAhead
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _FILES_AHEAD = 32
@@ -40,20 +40,18 @@ class FileReader:
         opened = self._opened.pop(name, None)
         fd, ahead = opened or (self._open(name), None)
         try:
-            block = self._block(size)
-            count = None if opened else read_in_memory(fd, block, 0)
-            if count is None and not opened:
-                ahead = ReadAhead(fd, 0, size)
+            if not opened and (ahead := ReadAhead.unless_in_memory(fd, 0, size)):
                 self._open_coming()
+            block = self._block(size)
             position = 0
-            while count := os.preadv(fd, [block], position) if count is None else count:
+            while count := os.preadv(fd, [block], position):
                 yield block[:count]
                 position += count
                 if count < len(block) and position >= size:
                     break
                 if ahead:
                     ahead.read_up_to(position)
-                block, count = self._block(size - position), None
+                block = self._block(size - position)
         finally:
             self._close(fd, ahead)
 

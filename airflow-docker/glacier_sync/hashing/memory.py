@@ -1,28 +1,34 @@
 """The system's memory of files: asked to read ahead, and left as it was.
 
 What wasn't in memory before it is read is dropped from it afterwards: reading 17 GB
-once must not push out what others use. Where the file system can't tell whether
-something is in memory, it counts as not.
+once must not push out what others use. Where the system doesn't tell whether something
+is in memory, as of a file that this user may neither write nor owns (mincore(2)), it
+counts as there.
 """
 
 from __future__ import annotations
 
-import errno
+import ctypes
+import mmap
 import os
 from typing import Self
 
 _AHEAD = 8 << 20
-_UNKNOWN = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL})
+_LIBRARY = ctypes.CDLL(None, use_errno=True)
 
 
-def read_in_memory(fd: int, into: memoryview | bytearray, offset: int) -> int | None:
-    """Read what can be had without the disk, and return its length; None if that is nothing. Raises OSError."""
+def is_in_memory(fd: int, offset: int) -> bool:
+    """Tell whether a byte of a file is in memory. A read that may not wait would bring it there (preadv2(2))."""
+    resident = ctypes.create_string_buffer(1)
     try:
-        return os.preadv(fd, [into], offset, os.RWF_NOWAIT)
-    except OSError as error:
-        if error.errno in _UNKNOWN:
-            return None
-        raise
+        page = mmap.mmap(fd, 1, access=mmap.ACCESS_COPY, offset=offset - offset % mmap.ALLOCATIONGRANULARITY)
+    except (OSError, ValueError):
+        # There is no such byte, or this is nothing that can be mapped.
+        return True
+    with page:
+        address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+        told = _LIBRARY.mincore(ctypes.c_void_p(address), ctypes.c_size_t(1), resident) == 0
+    return not told or resident.raw[0] & 1 == 1
 
 
 class ReadAhead:
@@ -37,7 +43,7 @@ class ReadAhead:
     @classmethod
     def unless_in_memory(cls, fd: int, begin: int, end: int) -> Self | None:
         """Ask for a stretch, unless its first byte is in memory: then leave it there."""
-        return cls(fd, begin, end) if read_in_memory(fd, bytearray(1), begin) is None else None
+        return None if is_in_memory(fd, begin) else cls(fd, begin, end)
 
     def read_up_to(self, offset: int) -> None:
         """Note that what is before ``offset`` isn't needed any more; ask for what comes next."""
