@@ -12,7 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from glacier_sync.errors import ConfigurationError, PermanentError
 
-WORK_FOLDERS = frozenset({"archive", "images", "sources", "eBooks", "sync-inventory"})
+_FOLDERS = ("archive", "images", "sources", "eBooks", "sync-inventory")
+WORK_FOLDERS = frozenset(_FOLDERS)
+FOLDERS_IN_WORDS = f"{', '.join(_FOLDERS[:-1])} or {_FOLDERS[-1]}"
 BAG_SUFFIX = ".bag"
 
 _MAX_RID_BYTES = 200

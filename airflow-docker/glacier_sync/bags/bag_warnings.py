@@ -17,7 +17,7 @@ class BagWarning(DetailedDefect):
 
 
 class WeakAlgorithm(BagWarning):
-    """A payload that only checksums prove which can be forged (RFC 8493 §5.3)."""
+    """A payload that only checksums prove which can be forged (RFC 8493 §2.4)."""
 
 
 class MissingTagFile(BagWarning):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import chain, compress, islice, repeat
 from typing import NamedTuple
 
 from glacier_sync.bags.files import Files
@@ -33,6 +35,12 @@ class Column:
         page = None if number is None else self._pages.get(number // _PAGE)
         return number is not None and page is not None and page[number % _PAGE * (self._width + 1)] == 1
 
+    def flags(self, files: int) -> Iterator[int]:
+        """Yield 1 for each of so many files that is listed, and 0 for each other one, by their numbers."""
+        pages = map(self._pages.get, range(-(-files // _PAGE)))
+        none = bytes(_PAGE)
+        return islice(chain.from_iterable(page[:: self._width + 1] if page else none for page in pages), files)
+
     def add(self, number: int, checksum: str) -> bool:
         """Take a file's checksum, unless it has one already: then return False."""
         page = self._pages.get(number // _PAGE)
@@ -45,6 +53,12 @@ class Column:
         if self._width:
             page[at + 1 : at + 1 + self._width] = bytes.fromhex(checksum)
         return True
+
+    def get(self, number: int) -> str | None:
+        """Return a file's checksum, or None if it isn't listed."""
+        page = self._pages.get(number // _PAGE)
+        at = number % _PAGE * (self._width + 1)
+        return page[at + 1 : at + 1 + self._width].hex() if page and page[at] else None
 
     def checksum(self, number: int) -> str:
         """Return the checksum of a file that is listed, in hexadecimal; empty for an algorithm that isn't supported."""
@@ -80,12 +94,23 @@ class Checks(Mapping[str, Sequence[Check]]):
 
     def met(self, number: int, digests: tuple[str, ...]) -> bool:
         """Tell whether these are a file's checksums, one for each of its algorithms, if no two manifests share one."""
-        return digests == tuple([column.checksum(number) for column in self._columns if number in column])
+        return digests == tuple([checksum for column in self._columns if (checksum := column.get(number))])
 
     def algorithms(self, number: int) -> tuple[str, ...]:
         """Return the algorithms of a file's checks, each once."""
-        found = [column.manifest.algorithm for column in self._columns if number in column]
-        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
+        return self._listing(tuple([number in column for column in self._columns]))
+
+    def each(self) -> Iterator[tuple[str, ...]]:
+        """Yield the algorithms of every file's checks, by the files' numbers; without manifests none, endlessly."""
+        if not self._columns:
+            return repeat(())
+        listed = zip(*(column.flags(len(self._files)) for column in self._columns), strict=True)
+        return map(cache(self._listing), listed)
+
+    def _listing(self, flags: tuple[int, ...]) -> tuple[str, ...]:
+        """Return the algorithms of the columns that are flagged, each once."""
+        algorithms = (column.manifest.algorithm for column in self._columns)
+        return tuple(dict.fromkeys(compress(algorithms, flags)))
 
     def __iter__(self) -> Iterator[str]:
         for number, name in enumerate(self._files):

@@ -251,8 +251,13 @@ class InvalidBagError(PermanentError):
         self.warnings = tuple(warnings)
         count = len(self.defects)
         first = "; ".join(str(defect) for defect in self.defects[:_SHOWN_DEFECTS])
-        more = f"; and {count - _SHOWN_DEFECTS} more, which glacier-sync verify lists" if count > _SHOWN_DEFECTS else ""
+        more = f"; and {count - _SHOWN_DEFECTS} more" if count > _SHOWN_DEFECTS else ""
         super().__init__(
             f"{shown(str(path))} is not a valid bag, {count} {'defect' if count == 1 else 'defects'}: {first}{more}",
             cause="\n".join(str(defect) for defect in self.defects[:_DEFECTS_IN_CAUSE]),
         )
+
+    @property
+    def further_defects(self) -> tuple[Defect, ...]:
+        """The defects that the message counts, and doesn't tell."""
+        return self.defects[_SHOWN_DEFECTS:]

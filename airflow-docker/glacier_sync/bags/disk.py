@@ -6,17 +6,28 @@ import ctypes
 import os
 from pathlib import Path
 
+from glacier_sync.bags.defects import Defect, SameName
 from glacier_sync.bags.errors import NoSpaceError, writing
 from glacier_sync.bags.names import shown
 
 FOLDER_MODE = 0o755
 
 
-def make_folders(root: Path, folders: set[str]) -> None:
-    """Make folders, named relative to ``root``, parents among them. Raises as ``writing`` does."""
+def make_folders(root: Path, folders: set[str]) -> list[Defect]:
+    """Make folders, named relative to ``root``, parents among them. Raises as ``writing`` does.
+
+    Return a defect for each that stands already: ``root`` was empty, so that the file
+    system takes its name for another one's.
+    """
+    taken: list[Defect] = []
     with writing(root):
         for name in sorted(folders):
-            os.mkdir(f"{root}/{name}", FOLDER_MODE)  # noqa: PTH102 - names are bytes of any kind, tens of thousands
+            try:
+                os.mkdir(f"{root}/{name}", FOLDER_MODE)  # noqa: PTH102 - names are bytes of any kind, tens of thousands
+            except FileExistsError:
+                problem = "has a name that the disk unpacked to takes for that of another folder"
+                taken.append(SameName(name, problem, "a file system that keeps them apart"))
+    return taken
 
 
 def sync_filesystem(folder: Path) -> None:

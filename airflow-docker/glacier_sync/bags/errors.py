@@ -40,7 +40,7 @@ class WriteError(TransientError):
 
 
 class BusyError(TransientError):
-    """Another process unpacks the same zip to the same folder."""
+    """Another process unpacks the same zip to the same folder, makes the same zip, or writes to a work being bagged."""
 
 
 def unreadable(path: Path | str, error: OSError) -> UnreadableError:

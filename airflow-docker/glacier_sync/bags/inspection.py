@@ -214,11 +214,12 @@ class _Inspector:
         each = self._declaration.version >= (1, 0)
         if not of_payload:
             return
-        for number, name in enumerate(self._bag.files):
-            if not name.startswith(PAYLOAD_PREFIX):
+        listed = zip(*(column.flags(len(self._bag.files)) for column in of_payload), strict=True)
+        for name, flags in zip(self._bag.files, listed, strict=True):
+            if all(flags) or not name.startswith(PAYLOAD_PREFIX):
                 continue
-            lacking = [column for column in of_payload if number not in column]
-            if lacking and each:
+            lacking = [column for column, flag in zip(of_payload, flags, strict=True) if not flag]
+            if each:
                 for column in lacking:
                     self._defects.append(UnlistedFile(self._path(name), column.manifest.file))
             elif len(lacking) == len(of_payload):
@@ -275,7 +276,8 @@ class _Inspector:
 
     def _lines(self, name: str, *, mute: bool = False) -> Iterator[list[str]]:
         chunks = self._source.chunks(self._path(name), checked=False)
-        return blocks_of_lines(chunks, self._declaration.encoding, self._teller(name, mute=mute))
+        names = name != self._declaration.info_file
+        return blocks_of_lines(chunks, self._declaration.encoding, self._teller(name, mute=mute), names=names)
 
     def _teller(self, name: str, *, mute: bool = False) -> Tell:
         """Return what takes the defects of a tag file, and ends its reading when there are too many.

@@ -34,15 +34,17 @@ def is_known_encoding(name: str) -> bool:
     return codec.incrementaldecoder is not None and codec.name.replace("_", "-") not in _NO_CHARACTER_SETS
 
 
-def blocks_of_lines(chunks: Iterable[memoryview | bytes], encoding: str, tell: Tell) -> Iterator[list[str]]:
+def blocks_of_lines(
+    chunks: Iterable[memoryview | bytes], encoding: str, tell: Tell, *, names: bool = True
+) -> Iterator[list[str]]:
     """Yield a tag file's lines, without their ends, in blocks (RFC 8493 §2.3). Raises UnreadableLinesError.
 
-    Lines end with LF, CR or both. In UTF-8, bytes that aren't valid are kept as names
-    on disk keep them.
+    Lines end with LF, CR or both. In a file of ``names`` in UTF-8, bytes that aren't
+    valid are kept as names on disk keep them.
     """
     held = ""
     blank = number = 0
-    for text in _texts(chunks, encoding, tell):
+    for text in _texts(chunks, encoding, tell, names=names):
         lines = f"{held}{text}".split("\n")
         held = lines.pop()
         number += len(lines)
@@ -58,10 +60,10 @@ def blocks_of_lines(chunks: Iterable[memoryview | bytes], encoding: str, tell: T
         yield [held]
 
 
-def _texts(chunks: Iterable[memoryview | bytes], encoding: str, tell: Tell) -> Iterator[str]:
+def _texts(chunks: Iterable[memoryview | bytes], encoding: str, tell: Tell, *, names: bool) -> Iterator[str]:
     """Decode a file without a byte-order mark, every line's end being LF."""
     is_utf8 = codecs.lookup(encoding).name == "utf-8"
-    codec = codecs.getincrementaldecoder(encoding)("surrogateescape" if is_utf8 else "strict")
+    codec = codecs.getincrementaldecoder(encoding)("surrogateescape" if is_utf8 and names else "strict")
     decoder = io.IncrementalNewlineDecoder(codec, translate=True)
     begun = False
     for chunk in chain(chunks, [b""]):

@@ -18,14 +18,15 @@ from typing import IO
 
 from glacier_sync.bags.disk import sync_folder
 from glacier_sync.bags.errors import BusyError, PathError, WorkExistsError, unreadable, writing
-from glacier_sync.bags.names import encode_path, shown
+from glacier_sync.bags.matching import find_works
+from glacier_sync.bags.names import encode_path, shown, unsafe
 from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX
 from glacier_sync.bags.zip_writing import EntryWriter, ZipWriter
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.hashing.digests import SUPPORTED, Hasher, hashers, normalised
 from glacier_sync.hashing.files import FileReader
 from glacier_sync.progress import Progress
-from glacier_sync.works import BAG_SUFFIX, is_work, rid_of
+from glacier_sync.works import BAG_SUFFIX, FOLDERS_IN_WORDS, is_work, rid_of
 
 _EPOCH = 0
 # Below this handing over to another thread takes longer than hashing.
@@ -68,14 +69,15 @@ def make_bag_zip(
             raise ConfigurationError(f"{name} is no supported checksum algorithm: expected {', '.join(SUPPORTED)}")
     _check_works(works, zip_path)
     with writing(zip_path.parent), _part_file(zip_path) as (part, file):
-        payload = _Payload.of(works)
+        rid = rid_of(zip_path.name)
+        payload = _Payload.of(works, rid)
         if not compress:
             _allocate(file, payload.bytes)
         with ExitStack() as stack:
             directory = stack.enter_context(tempfile.TemporaryFile(dir=zip_path.parent))
             archive = ZipWriter(file, directory, compress=compress)
             listings = _Listings(names, zip_path.parent, stack)
-            writer = _BagWriter(archive, rid_of(zip_path.name), listings, stack)
+            writer = _BagWriter(archive, rid, listings, stack)
             writer.write(payload, bagging_date, progress or _silent)
             archive.finish()
         file.flush()
@@ -87,9 +89,7 @@ def make_bag_zip(
 def _check_works(works: Sequence[Path], zip_path: Path) -> None:
     for work in works:
         if not work.is_dir() or not is_work(work):
-            raise PathError(
-                f"{shown(str(work))} isn't a work: expected a directory that has archive, images, sources or eBooks"
-            )
+            raise PathError(f"{shown(str(work))} isn't a work: expected a directory that has {FOLDERS_IN_WORDS}")
         if zip_path.absolute().is_relative_to(work.absolute()):
             raise PathError(f"{shown(str(zip_path))} would lie in the work itself: expected a folder outside of it")
     if len({work.name for work in works}) != len(works):
@@ -154,12 +154,25 @@ class _Payload:
     bytes: int
 
     @classmethod
-    def of(cls, works: Sequence[Path]) -> _Payload:
+    def of(cls, works: Sequence[Path], bag_name: str) -> _Payload:
+        """Go through the works. Raises PathError for one that nobody would find in the bag."""
         files = size = 0
+
+        def listed() -> Iterator[str]:
+            nonlocal files, size
+            for work in works:
+                for name, status in _files(work):
+                    files += 1
+                    size += status.st_size
+                    yield f"{PAYLOAD_PREFIX}{work.name}/{name}"
+
+        found = find_works(listed(), bag_name)
         for work in works:
-            for _, status in _files(work):
-                files += 1
-                size += status.st_size
+            if work.name not in found:
+                raise PathError(
+                    f"{shown(str(work))} has no file in {FOLDERS_IN_WORDS}, and a bag holds no empty folders: "
+                    "expected a work with files in one of them"
+                )
         return cls(tuple(sorted(works, key=lambda work: work.name)), files, size)
 
 
@@ -169,6 +182,12 @@ def _files(work: Path) -> Iterator[tuple[str, os.stat_result]]:
     while pending:
         name = pending.pop()
         if name and not name.endswith("/"):
+            danger = unsafe(f"{work.name}/{name}")
+            if danger:
+                raise ConfigurationError(
+                    f"{shown(str(work / name))} has a name that {danger} where backslashes separate folders: "
+                    "expected one that is safe everywhere; rename it"
+                )
             yield name, _status(work / name)
         else:
             pending += sorted(_names(work, name), reverse=True)

@@ -11,7 +11,7 @@ from glacier_sync.bags.defects import Defect, NoWork, SameName, StrayFile, Unsaf
 from glacier_sync.bags.inspection import Inspection
 from glacier_sync.bags.sources import Bag
 from glacier_sync.bags.tagfiles import PAYLOAD_PREFIX
-from glacier_sync.works import BAG_SUFFIX
+from glacier_sync.works import BAG_SUFFIX, FOLDERS_IN_WORDS
 
 _LONGEST_PATH = 4095
 _MAX_BYTES_OF_CHAR = 4
@@ -135,7 +135,7 @@ def _plan_bag(plan: Plan, inspection: Inspection, *, plain: bool) -> None:
     bag, works = inspection.bag, inspection.works
     if not works:
         where = "the zip" if plain else PAYLOAD_PREFIX
-        expected = f"one in {where}, a folder with archive, images, sources or eBooks"
+        expected = f"one in {where}, a folder with {FOLDERS_IN_WORDS}"
         plan.defects.append(NoWork(bag.prefix or bag.name, "holds no work", expected))
         return
     bag_dir = bag_folder(bag.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import chain
 from operator import attrgetter
@@ -15,9 +16,9 @@ from glacier_sync.bags.checks import Check
 from glacier_sync.bags.defects import MOST_OF_A_KIND, ChecksumMismatch, DamagedZip, Defect, Findings, SameName
 from glacier_sync.bags.errors import unreadable, unwritable
 from glacier_sync.bags.inspection import Inspection
-from glacier_sync.bags.sources import Source
+from glacier_sync.bags.sources import Bag, Source
 from glacier_sync.hashing.batches import LARGE, Load
-from glacier_sync.hashing.crew import hash_files
+from glacier_sync.hashing.crew import Crew, crew_for, hash_files
 from glacier_sync.hashing.tasks import Job, Outcome, Task
 from glacier_sync.progress import Progress
 
@@ -38,6 +39,15 @@ class Target:
     record: Callable[[str, str], None] | None = None
 
 
+def crew_in_advance(source: Source, *, workers: int, lock_fd: int | None = None) -> AbstractContextManager[Crew | None]:
+    """Start the processes that ``read_bags`` will need, while the bags of the source are inspected."""
+    files = size = 0
+    for bag in source.listing.bags:
+        files += len(bag.files)
+        size += sum(file_size for _, file_size in bag.files.items())
+    return crew_for(Load(files, size), workers=workers, fds=source.job()._replace(lock_fd=lock_fd).fds)
+
+
 def read_bags(
     source: Source,
     inspections: Sequence[Inspection],
@@ -45,9 +55,11 @@ def read_bags(
     workers: int,
     progress: Progress | None,
     target: Target | None = None,
+    crew: Crew | None = None,
 ) -> dict[str, list[Defect]]:
     """Read every file once, and write it to ``target``; return what is wrong, by the bag's prefix.
 
+    Processes of a ``crew`` do it, if one was started for this source and its target.
     Raises UnreadableError, NoSpaceError, FolderError or WriteError, and WorkerEndedError.
     """
     found = [Findings(i.bag.prefix or i.bag.name) for i in inspections]
@@ -56,7 +68,7 @@ def read_bags(
     if target:
         job = job._replace(target=os.fspath(target.folder), lock_fd=target.lock_fd, checked=target.record is not None)
     tasks, load = _tasks(source, inspections, target)
-    with hash_files(job, tasks, load, workers=workers, progress=progress) as outcomes:
+    with hash_files(job, tasks, load, workers=workers, progress=progress, crew=crew) as outcomes:
         for task, outcome in outcomes:
             _raise_error(source, job, task, outcome)
             bag, number = task.mark
@@ -82,12 +94,16 @@ def read_bags(
 
 
 class _File(NamedTuple):
-    """A file to be read: the numbers of its bag and its own in there, its name there, its size in bytes."""
+    """A file to be read: the numbers of its bag and its own in there, its name there, its size in bytes.
+
+    The ``algorithms`` are those of its checksums in the manifests.
+    """
 
     bag: int
     number: int
     name: str
     size: int
+    algorithms: tuple[str, ...]
 
 
 def _tasks(source: Source, inspections: Sequence[Inspection], target: Target | None) -> tuple[Iterator[Task], Load]:
@@ -101,25 +117,25 @@ def _tasks(source: Source, inspections: Sequence[Inspection], target: Target | N
     # The largest first: what is begun last keeps one worker alone.
     large.sort(key=attrgetter("size"), reverse=True)
     small = (file for file in _readable(source, inspections) if file.size < LARGE)
-    return (_task(source, inspections[file.bag], file, target) for file in chain(large, small)), Load(files, size)
+    return (_task(source, inspections[file.bag].bag, file, target) for file in chain(large, small)), Load(files, size)
 
 
 def _readable(source: Source, inspections: Sequence[Inspection]) -> Iterator[_File]:
     for index, inspection in enumerate(inspections):
         bag, checks = inspection.bag, inspection.checks
-        for number, (name, size) in enumerate(bag.files.items()):
-            if name not in bag.refused and (source.has_checksums or checks.algorithms(number)):
-                yield _File(index, number, name, size)
+        # Of a plain bag, which has no manifests, there are no checks of any number.
+        for number, ((name, size), algorithms) in enumerate(zip(bag.files.items(), checks.each(), strict=False)):
+            if name not in bag.refused and (source.has_checksums or algorithms):
+                yield _File(index, number, name, size, algorithms)
 
 
-def _task(source: Source, inspection: Inspection, file: _File, target: Target | None) -> Task:
-    bag = inspection.bag
+def _task(source: Source, bag: Bag, file: _File, target: Target | None) -> Task:
     path = f"{bag.prefix}{file.name}"
     entry = source.entry(bag, file.number)
     mark = file.bag, file.number
     if target is None:
-        return Task(path, file.size, inspection.checks.algorithms(file.number), entry, mark=mark)
-    algorithms = (RECORDED,) if target.record else inspection.checks.algorithms(file.number)
+        return Task(path, file.size, file.algorithms, entry, mark=mark)
+    algorithms = (RECORDED,) if target.record else file.algorithms
     return Task(path, file.size, algorithms, entry, target.place(path), source.modified(bag, file.number), mark)
 
 

@@ -30,7 +30,7 @@ _DECLARATION_LINES = (
 )
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _MANIFEST_LINE = re.compile(r"([0-9A-Fa-f]+)[ \t]+\*?(.+)", re.DOTALL)
-_FETCH_LINE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:\S+)[ \t]+([0-9]{1,20}|-)[ \t]+(.+)", re.DOTALL)
+_FETCH_LINE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:[!-~]+)[ \t]+([0-9]{1,20}|-)[ \t]+(.+)", re.DOTALL)
 _LONGEST_VALUE = 1 << 12
 _QUOTED_LENGTH = 200
 _Problem = tuple[str, str]

@@ -17,7 +17,7 @@ from glacier_sync.bags.inspection import Inspection, inspect
 from glacier_sync.bags.names import shown
 from glacier_sync.bags.placing import plan_places
 from glacier_sync.bags.plain import Record, inspect_plain
-from glacier_sync.bags.reading import Target, read_bags
+from glacier_sync.bags.reading import Target, crew_in_advance, read_bags
 from glacier_sync.bags.workspace import workspace
 from glacier_sync.bags.zips import ZipSource
 from glacier_sync.progress import Progress
@@ -66,7 +66,11 @@ def unbag(
     nothing is left of the works. ConfigurationError if there is no such kind of warning.
     """
     require_kinds(warnings_as_errors)
-    with _open_zip(zip_path) as source, workspace(to, zip_path) as space:
+    with (
+        _open_zip(zip_path) as source,
+        workspace(to, zip_path) as space,
+        crew_in_advance(source, workers=workers, lock_fd=space.lock_fd) as crew,
+    ):
         listing = source.listing
         is_plain = plain and listing.plain is not None
         if plain and listing.plain:
@@ -81,12 +85,13 @@ def unbag(
                 if not replace:
                     space.refuse_existing(plan.tops)
                 require_space(space.content, source.space_needed(), keep_free=keep_free)
-                make_folders(space.content, plan.folders)
+                defects += make_folders(space.content, plan.folders)
+            if not defects:
                 target = Target(space.content, plan.place, space.lock_fd)
                 if is_plain:
                     record = stack.enter_context(Record(space.content / plan.works[0].bag_dir))
                     target = dataclasses.replace(target, record=record.add)
-            found = read_bags(source, inspections, workers=workers, progress=progress, target=target)
+            found = read_bags(source, inspections, workers=workers, progress=progress, target=target, crew=crew)
         defects += [defect for bag_defects in found.values() for defect in bag_defects]
         if defects:
             warnings = [warning for inspection in inspections for warning in inspection.warnings]

@@ -14,7 +14,7 @@ from glacier_sync.bags.errors import PathError, mode_of
 from glacier_sync.bags.folders import FolderSource
 from glacier_sync.bags.inspection import Inspection, inspect
 from glacier_sync.bags.names import shown
-from glacier_sync.bags.reading import read_bags
+from glacier_sync.bags.reading import crew_in_advance, read_bags
 from glacier_sync.bags.sources import Source
 from glacier_sync.bags.zips import ZipSource
 from glacier_sync.progress import Progress
@@ -48,9 +48,9 @@ def verify(
     a file can't be read, and ConfigurationError if there is no such kind.
     """
     require_kinds(warnings_as_errors)
-    with open_source(path) as source:
+    with open_source(path) as source, crew_in_advance(source, workers=workers) as crew:
         inspections = [inspect(source, bag, warnings_as_errors=warnings_as_errors) for bag in source.listing.bags]
-        found = read_bags(source, inspections, workers=workers, progress=progress)
+        found = read_bags(source, inspections, workers=workers, progress=progress, crew=crew)
         return reports(source, inspections, found)
 
 

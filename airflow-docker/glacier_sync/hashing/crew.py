@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -39,23 +39,47 @@ class WorkerEndedError(TransientError):
 
 @contextmanager
 def hash_files(
-    job: Job, tasks: Iterable[Task], load: Load, *, workers: int, progress: Progress | None = None
+    job: Job,
+    tasks: Iterable[Task],
+    load: Load,
+    *,
+    workers: int,
+    progress: Progress | None = None,
+    crew: Crew | None = None,
 ) -> Iterator[Iterator[tuple[Task, Outcome]]]:
     """Do tasks, ``load`` in all: gives what came of each as soon as it is done.
 
     Large files are best put first, the largest at the front. A little work is done
-    here, without another process. All of it has ended when the context is left,
-    done or not. Raises WorkerEndedError, and what ``progress`` raises.
+    here, without another process, unless a ``crew`` is there. All of it has ended when the
+    context is left, done or not. Raises WorkerEndedError, and what ``progress`` raises.
     """
     meter = _Meter(load.bytes, progress)
-    count = max(min(workers, load.files, load.cost // _LIGHT + 1), 1)
-    batches = Batches(tasks, load, count)
-    if count == 1:
+    if crew is None and _count(load, workers) == 1:
         with closing(Worker(job, meter.add)) as worker:
-            yield _here(worker, batches, meter)
+            yield _here(worker, Batches(tasks, load, 1), meter)
     else:
-        with _Crew(job, count) as crew:
-            yield crew.work(batches, meter)
+        with crew or Crew(_count(load, workers), job.fds) as started:
+            yield started.work(job, Batches(tasks, load, started.count), meter)
+
+
+@contextmanager
+def crew_for(load: Load, *, workers: int, fds: Collection[int]) -> Iterator[Crew | None]:
+    """Start the worker processes that are worth it for so much work, before it is known in detail.
+
+    Starting one takes as long as hashing some thousand small files, and goes on while the
+    caller does something else. Those files that a job names as open are the ``fds``. It is None
+    where no process is worth it. Raises WorkerEndedError.
+    """
+    count = _count(load, workers)
+    if count == 1:
+        yield None
+    else:
+        with Crew(count, fds) as crew:
+            yield crew
+
+
+def _count(load: Load, workers: int) -> int:
+    return max(min(workers, load.files, load.cost // _LIGHT + 1), 1)
 
 
 class _Meter:
@@ -83,7 +107,7 @@ def _here(worker: Worker, batches: Batches, meter: _Meter) -> Iterator[tuple[Tas
     meter.tell()
 
 
-def _started(job: Job) -> subprocess.Popen[bytes]:
+def _started(fds: Collection[int]) -> subprocess.Popen[bytes]:
     root = str(Path(glacier_sync.__file__).parents[1])
     # Names on disk have one encoding, here and there.
     python = [sys.executable, "-P", f"-Xutf8={sys.flags.utf8_mode}"]
@@ -93,7 +117,7 @@ def _started(job: Job) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            pass_fds=[fd for fd in (job.zip_fd, job.lock_fd) if fd is not None],
+            pass_fds=fds,
             # A key that interrupts this process is its own affair.
             process_group=0,
         )
@@ -105,21 +129,20 @@ def _started(job: Job) -> subprocess.Popen[bytes]:
         ) from error
 
 
-class _Crew:
-    """Worker processes, all of which are gone at the end."""
+class Crew:
+    """Worker processes for one job, all of which are gone at the end. Raises WorkerEndedError."""
 
-    def __init__(self, job: Job, count: int) -> None:
-        self._job = job
-        self._count = count
+    def __init__(self, count: int, fds: Collection[int]) -> None:
+        self.count = count
         self._hands: list[_Hand] = []
-
-    def __enter__(self) -> Self:
         try:
-            for _ in range(self._count):
-                self._hands.append(_Hand(self._job))
+            for _ in range(count):
+                self._hands.append(_Hand(fds))
         except BaseException:
             self.__exit__(None, None, None)
             raise
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -128,7 +151,10 @@ class _Crew:
         for hand in self._hands:
             hand.end()
 
-    def work(self, batches: Batches, meter: _Meter) -> Iterator[tuple[Task, Outcome]]:
+    def work(self, job: Job, batches: Batches, meter: _Meter) -> Iterator[tuple[Task, Outcome]]:
+        """Do a job's batches; gives what came of each task. Raises WorkerEndedError."""
+        for hand in self._hands:
+            hand.begin(job)
         while True:
             for hand in self._hands:
                 hand.give(batches)
@@ -159,21 +185,25 @@ class _Crew:
 class _Hand:
     """A worker process, seen from outside."""
 
-    def __init__(self, job: Job) -> None:
-        self._process = _started(job)
+    def __init__(self, fds: Collection[int]) -> None:
+        self._process = _started(fds)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self.sends_to = self._process.stdin.fileno()
         self.answers_from = self._process.stdout.fileno()
         os.set_blocking(self.sends_to, False)
         self._inbox = Inbox(self.answers_from)
-        self._unsent = bytearray(packed((tuple(job), os.getpid())))
+        self._unsent = bytearray()
         self.batches: deque[list[Task]] = deque()
 
     @property
     def is_sending(self) -> bool:
         """Whether there is something that the pipe had no room for."""
         return bool(self._unsent)
+
+    def begin(self, job: Job) -> None:
+        """Send what all batches have in common."""
+        self._unsent += packed((tuple(job), os.getpid()))
 
     def give(self, batches: Batches) -> None:
         """Keep a batch waiting behind the one at hand, unless that is a large file, which takes its time."""

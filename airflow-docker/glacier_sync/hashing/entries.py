@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from isal import isal_zlib
@@ -21,11 +22,13 @@ STORED = 0
 DEFLATED = 8
 ENCRYPTED = 0x1 | 0x40 | 0x2000
 
+_BYTES_OF_BLOCK = 512
 _LOCAL = struct.Struct("<4s5H3L2H")
 _SIGNATURE = b"PK\x03\x04"
 _EXTRA = struct.Struct("<2H")
 _ZIP64 = 0x0001
 _UNICODE_PATH = 0x7075
+_UNICODE_PATH_BYTES = _UNICODE_PATH.to_bytes(2, "little")
 _DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
 _DESCRIPTORS = {12: "<3L", 16: "<3L", 20: "<L2Q", 24: "<L2Q"}
 """The forms of data descriptors by their lengths; those of 16 and 24 bytes begin with a signature."""
@@ -48,6 +51,16 @@ class Entry(NamedTuple):
     compressed: int
     size: int
     crc: int
+
+
+def _checked(entry: Entry, chunks: Iterator[memoryview]) -> Iterator[memoryview]:
+    """Pass an entry's bytes on; raises DamagedEntryError at the end if their CRC-32 is another."""
+    crc = 0
+    for chunk in chunks:
+        crc = isal_zlib.crc32(chunk, crc)
+        yield chunk
+    if crc != entry.crc:
+        raise DamagedEntryError(f"has the CRC-32 {crc:08x}", f"{entry.crc:08x}, as the zip says")
 
 
 def _entry_end(entry: Entry) -> int:
@@ -87,6 +100,22 @@ class EntryReader:
         self._announced = _entry_end(entries[-1])
         self._ahead = ahead
 
+    def is_sparse(self, entry: Entry) -> bool:
+        """Tell whether an entry may hold blocks of zeros that take no room in the zip: deflated, or in a hole."""
+        if entry.method == DEFLATED or entry.size < BLOCK:
+            return entry.method == DEFLATED
+        try:
+            return self._has_holes and os.lseek(self._fd, entry.header, os.SEEK_HOLE) < _entry_end(entry)
+        except OSError:
+            # What can't be read is told when it is its turn.
+            return False
+
+    @cached_property
+    def _has_holes(self) -> bool:
+        # Asked once: looking for a hole goes through all that follows, where there is none.
+        status = os.fstat(self._fd)
+        return status.st_blocks * _BYTES_OF_BLOCK < status.st_size
+
     def chunks(self, entry: Entry, *, checked: bool) -> Iterator[memoryview]:
         """Yield an entry's bytes, inflated; each chunk is valid until the next one.
 
@@ -95,23 +124,19 @@ class EntryReader:
         """
         raw = self._raw(entry)
         found = raw if entry.method == STORED else _inflated(entry, raw)
-        if not checked:
-            yield from found
-            return
-        crc = 0
-        for chunk in found:
-            crc = isal_zlib.crc32(chunk, crc)
-            yield chunk
-        if crc != entry.crc:
-            raise DamagedEntryError(f"has the CRC-32 {crc:08x}", f"{entry.crc:08x}, as the zip says")
+        return _checked(entry, found) if checked else found
 
     def _raw(self, entry: Entry) -> Iterator[memoryview]:
         """Yield an entry's bytes as the zip has them."""
         length = _LOCAL.size + len(entry.name)
-        local = _local_header(entry, self._at(entry.header, length, entry.header + length))
+        header = self._at(entry.header, length, max(entry.header + length, entry.limit))
+        local = _local_header(entry, header)
         start = entry.header + length + local.extra
         if local.extra:
-            _check_extra(entry, local, self._at(entry.header + length, local.extra, start))
+            extra = header[length : length + local.extra]
+            if len(extra) < local.extra:
+                extra = self._at(entry.header + length, local.extra, start)
+            _check_extra(entry, local, extra)
         end = start + entry.compressed
         _check_room(local, entry.limit - end)
         while start < end:
@@ -151,7 +176,7 @@ def _local_header(entry: Entry, header: memoryview) -> _Local:
     if len(header) < _LOCAL.size + len(entry.name) or header[:4] != _SIGNATURE:
         raise DamagedEntryError("isn't where the central directory says", "its local header")
     _, _, flags, method, _, _, crc, compressed, size, name_length, extra = _LOCAL.unpack_from(header)
-    if name_length != len(entry.name) or header[_LOCAL.size :] != entry.name:
+    if name_length != len(entry.name) or header[_LOCAL.size : _LOCAL.size + name_length] != entry.name:
         raise DamagedEntryError("has another name in its local header than in the central directory", "the same")
     if method != entry.method or flags & ENCRYPTED:
         found = "is compressed or encrypted otherwise by its local header than by the central directory"
@@ -169,7 +194,7 @@ def _local_header(entry: Entry, header: memoryview) -> _Local:
 
 def _check_extra(entry: Entry, local: _Local, extra: memoryview) -> None:
     """Hold the extra fields of a local header against the directory (§4.5.3, §4.6.9); raises DamagedEntryError."""
-    if not local.in_zip64 and _UNICODE_PATH.to_bytes(2, "little") not in bytes(extra):
+    if not local.in_zip64 and _UNICODE_PATH_BYTES not in bytes(extra):
         return
     sizes = None
     while len(extra) >= _EXTRA.size:

@@ -11,6 +11,9 @@ from glacier_sync.hashing.memory import ReadAhead
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _FILES_AHEAD = 32
+_SMALL = 256 * 1024
+_FILES_ALIKE = 16
+"""Of so many small files that come together one is asked for: asking takes as long as reading one."""
 
 
 class FileReader:
@@ -25,6 +28,7 @@ class FileReader:
         self._buffer = memoryview(bytearray(BLOCK))
         self._coming: deque[tuple[str, int]] = deque()
         self._opened: dict[str, tuple[int, ReadAhead | None]] = {}
+        self._unasked = 0
 
     def announce(self, files: Iterable[tuple[str, int]]) -> None:
         """Take the names and sizes of the files that will be asked for next, in their order."""
@@ -40,7 +44,7 @@ class FileReader:
         opened = self._opened.pop(name, None)
         fd, ahead = opened or (self._open(name), None)
         try:
-            if not opened and (ahead := ReadAhead.unless_in_memory(fd, 0, size)):
+            if not opened and (ahead := self._ahead(fd, size)):
                 self._open_coming()
             block = self._block(size)
             position = 0
@@ -79,7 +83,16 @@ class FileReader:
             except OSError:
                 # It is met again, and told, when it is this file's turn.
                 continue
-            self._opened[name] = (fd, ReadAhead.unless_in_memory(fd, 0, size))
+            self._opened[name] = (fd, self._ahead(fd, size))
+
+    def _ahead(self, fd: int, size: int) -> ReadAhead | None:
+        """Ask for a file unless it is in memory, as small files are taken to be that come after one that is."""
+        if self._unasked and size < _SMALL:
+            self._unasked -= 1
+            return None
+        ahead = ReadAhead.unless_in_memory(fd, 0, size)
+        self._unasked = 0 if ahead or self._drop_cache else _FILES_ALIKE - 1
+        return ahead
 
     @staticmethod
     def _close(fd: int, ahead: ReadAhead | None) -> None:

@@ -24,6 +24,11 @@ class Job(NamedTuple):
     drop_cache: bool = False
     checked: bool = False
 
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """The files that are open for the workers."""
+        return tuple(fd for fd in (self.zip_fd, self.lock_fd) if fd is not None)
+
 
 class Task(NamedTuple):
     """A file to be read once.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from glacier_sync.hashing.digests import Hashing
-from glacier_sync.hashing.entries import DEFLATED, DamagedEntryError, Entry, EntryReader
+from glacier_sync.hashing.entries import DamagedEntryError, Entry, EntryReader
 from glacier_sync.hashing.files import FileReader
 from glacier_sync.hashing.memory import ReadAhead
 from glacier_sync.hashing.messages import Inbox, send
@@ -64,7 +64,7 @@ class Worker:
         try:
             if not task.place:
                 return self._read(task, None)
-            sparse = task.entry is not None and task.entry.method == DEFLATED
+            sparse = task.entry is not None and self._entries.is_sparse(task.entry)
             file = NewFile(f"{self._job.target}/{task.place}", task.size, sparse=sparse)
             try:
                 outcome = self._read(task, file)

@@ -24,8 +24,8 @@ class NewFile:
     """A file that doesn't exist yet. Whatever fails raises UnwrittenError.
 
     Room for a large one is taken at once, so that a full disk shows at the
-    beginning. In a ``sparse`` one, whose source was compressed, blocks of zeros take
-    no room.
+    beginning. In a ``sparse`` one, whose source was compressed or sparse itself, blocks
+    of zeros take no room.
     """
 
     def __init__(self, path: str, size: int, *, sparse: bool) -> None:

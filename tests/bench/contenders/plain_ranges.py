@@ -36,7 +36,8 @@ def _download(url: str, path: str, to: str, streams: int) -> None:
                 start += count - rest
                 if start == end:
                     return
-                rest, count = 0, connection.recv_into(buffer)
+                # Whole blocks: small writes of four threads to one file wait for each other.
+                rest, count = 0, connection.recv_into(buffer[: end - start], 0, socket.MSG_WAITALL)
                 assert count
 
     with ThreadPoolExecutor(streams) as pool:

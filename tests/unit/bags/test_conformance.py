@@ -131,6 +131,12 @@ def test_2_3_tag_files_are_in_the_declared_encoding(encoding: str, write: Write,
     assert defects_of(write(bag, tmp_path)) == []
 
 
+def test_2_3_metadata_in_another_encoding_than_declared_is_a_defect(write: Write, tmp_path: Path) -> None:
+    info = "Contact-Name: Ren\u00e9\nPayload-Oxum: 11010.3\n".encode("latin-1")
+    (defect,) = defects_of(write(BagBuilder(tag_algorithms=(), overrides={"bag-info.txt": info}), tmp_path))
+    assert defect.startswith("bag-info.txt: isn't in the declared encoding UTF-8 ('utf-8' codec can't decode byte 0xe9")
+
+
 @pytest.mark.parametrize("encoding", ["hex", "rot13", "punycode", "idna", "unicode_escape", "undefined", "no-such"])
 def test_2_3_what_is_no_encoding_of_text_is_refused(encoding: str, tmp_path: Path) -> None:
     bag = BagBuilder(declaration=declared("1.0", encoding))
@@ -173,11 +179,12 @@ ABSURD = {
 
 
 @pytest.mark.parametrize("name", ABSURD)
-def test_absurd_tag_files_end_in_a_defect_soon(name: str, tmp_path: Path) -> None:
+def test_absurd_tag_files_end_in_a_defect_soon(name: str, write: Write, tmp_path: Path) -> None:
     file, data, expected = ABSURD[name]
     bag = BagBuilder(tag_algorithms=(), overrides={file: data})
+    path = write(bag, tmp_path)
     begun = time.process_time()
-    found = defects_of(bag.zip(tmp_path, compress=True))
+    found = defects_of(path)
     assert not expected or any(defect.startswith(f"{file}: {expected}") for defect in found), found[:3]
     assert len(found) <= 2 * MOST_OF_A_KIND
     # No measure of speed: what isn't bounded takes minutes.

@@ -3,11 +3,16 @@ single change of a valid bag is found."""
 
 from __future__ import annotations
 
+import logging
 import random
+import re
 import tempfile
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
+from zipfile import ZipFile
 
+import bagit
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -70,6 +75,38 @@ def test_zips_and_their_mutations_end_in_a_report(path: Path, tmp_path: Path) ->
             assert all(str(defect) for defect in report.defects)
 
 
+def test_zips_that_are_accepted_are_read_by_others_the_same(tmp_path: Path) -> None:
+    path, accepted = tmp_path / "W1.bag.zip", 0
+    for data in chain.from_iterable(changed_headers(BagBuilder(), tmp_path, seed) for seed in range(2)):
+        path.write_bytes(data)
+        try:
+            (work,) = bags.unbag(path, tmp_path / "to", workers=1, replace=True)
+        except bags.InvalidBagError:
+            continue
+        found = {str(file.relative_to(work.path)): file.read_bytes() for file in work.path.rglob("*") if file.is_file()}
+        with ZipFile(path) as archive:
+            entries = archive.infolist()
+            theirs = {entry.filename.removeprefix("W1.bag/"): archive.read(entry) for entry in entries}
+        places = {name: name.removeprefix("data/W1/") if "/" in name else f"W1.bag/{name}" for name in theirs}
+        assert {places[name]: content for name, content in theirs.items()} == found
+        accepted += 1
+    assert accepted > 10
+
+
+def changed_headers(bag: BagBuilder, folder: Path, seed: int) -> list[bytes]:
+    """A zip whose headers are changed, each time in another place, and not the version of zip that they ask for."""
+    pick = random.Random(seed)
+    whole = bag.zip(folder, compress=seed % 2 == 1).read_bytes()
+    headers = [found.start() for found in re.finditer(rb"PK[\1\3\5]", whole)]
+    changed = []
+    for _ in range(100):
+        data = bytearray(whole)
+        at = min(pick.choice(headers) + pick.randrange(8, 50), len(data) - 1)
+        data[at] = pick.choice([data[at] ^ 1 << pick.randrange(8), 0, 0xFF])
+        changed.append(bytes(data))
+    return changed
+
+
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
 @pytest.mark.parametrize("version", ["0.93", "1.0"])
 def test_manifests_and_their_mutations_end_in_a_report(path: Path, version: str, tmp_path: Path) -> None:
@@ -81,6 +118,29 @@ def test_manifests_and_their_mutations_end_in_a_report(path: Path, version: str,
         (folder / "fetch.txt").write_bytes(data)
         (report,) = bags.verify(folder, workers=1)
         assert report.defects
+
+
+@pytest.mark.parametrize("version", ["0.97", "1.0"])
+@pytest.mark.parametrize("name", ["manifest-md5.txt", "tagmanifest-md5.txt"])
+def test_no_mutation_of_a_manifest_is_accepted_that_bagit_python_refuses(
+    name: str, version: str, tmp_path: Path
+) -> None:
+    logging.getLogger("bagit").setLevel(logging.CRITICAL)
+    declaration = f"BagIt-Version: {version}\nTag-File-Character-Encoding: UTF-8\n".encode()
+    bag = BagBuilder(payload={"W1/images/a b": b"1", "W1/images/caf\u00e9": b"2"}, algorithms=("md5",))
+    bag.declaration = declaration
+    folder = bag.folder(tmp_path)
+    if not name.startswith("tag"):
+        (folder / "tagmanifest-md5.txt").unlink()
+    whole = (folder / name).read_bytes()
+    accepted = 0
+    changed = chain.from_iterable(mutations(whole, f"{name} {seed}") for seed in range(5))
+    for data in (whole, whole + b"\n", *changed):
+        (folder / name).write_bytes(data)
+        if not bags.verify(folder, workers=1)[0].defects:
+            accepted += 1
+            assert bagit.Bag(str(folder)).is_valid(), data
+    assert accepted >= 2
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -112,6 +172,7 @@ def test_any_single_change_of_a_valid_bag_is_found(
     with tempfile.TemporaryDirectory() as parent:
         folder = BagBuilder(payload=payload, algorithms=tuple(sorted(algorithms))).folder(Path(parent))
         assert bags.verify(folder, workers=1)[0].defects == ()
+        assert bagit.Bag(str(folder)).is_valid()
         listed = sorted([*(folder / "data/W1/images").iterdir(), *folder.glob("manifest-*.txt")])
         path = listed[place % len(listed)]
         if change == "add":

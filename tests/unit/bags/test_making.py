@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -60,6 +62,78 @@ def test_what_cant_be_bagged_is_wrong_use_and_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(ConfigurationError, match="link is a symbolic link: expected files and folders only"):
         bags.make_bag_zip([work], path)
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a", "b"]
+
+
+ODD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "link to a file": (lambda work: (work / "images/link").symlink_to("I1/0001.jpg"), "link is a symbolic link"),
+    "link to a folder": (lambda work: (work / "images/link").symlink_to("I1"), "link is a symbolic link"),
+    "pipe": (lambda work: os.mkfifo(work / "images/pipe"), "pipe is a special file"),
+    "name that climbs": (
+        lambda work: (work / "images/..\\..\\x").touch(),
+        r"x has a name that climbs out with '..' where backslashes separate folders: expected one that is safe",
+    ),
+    "no file": (
+        lambda work: shutil.rmtree(work) or (work / "images").mkdir(parents=True),
+        "W1 has no file in archive, ",
+    ),
+    "no file where a work has them": (
+        lambda work: shutil.rmtree(work) or (work / "images").mkdir(parents=True) or (work / "notes.txt").touch(),
+        "W1 has no file in archive, images, sources, eBooks or sync-inventory, and a bag holds no empty folders: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_would_make_a_bag_that_is_refused_later_is_not_bagged(name: str, tmp_path: Path) -> None:
+    change, expected = ODD[name]
+    work = make_work(tmp_path / "from", "W1")
+    change(work)
+    with pytest.raises(ConfigurationError, match=expected):
+        bags.make_bag_zip([work], tmp_path / "W1.bag.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["from"]
+
+
+def test_names_that_other_systems_have_trouble_with_are_bagged_byte_for_byte(tmp_path: Path) -> None:
+    names = ["a\\b", "C:x", "\\x", "CON", "a\x1bb", "a\nb", " ", "-rf", "\udcff", "e\u0301", "\u00e9", "x" * 255]
+    files = {f"images/{name}": name.encode("utf-8", "surrogateescape") for name in names}
+    bags.make_bag_zip([make_work(tmp_path, "W1", files)], tmp_path / "W1.bag.zip")
+    (work,) = bags.unbag(tmp_path / "W1.bag.zip", tmp_path / "to", workers=1)
+    assert {f"images/{path.name}": path.read_bytes() for path in (work.path / "images").iterdir()} == files
+
+
+@pytest.mark.slow
+def test_more_files_than_a_zip_without_zip64_can_count(tmp_path: Path) -> None:
+    work = make_work(tmp_path, "W1", {"images/0": b"page", "images/1": b"another"})
+    for number in range(2, 0x10000):
+        # A file has 65,000 names at most.
+        os.link(work / f"images/{number % 2}", work / f"images/{number}")
+    made = bags.make_bag_zip([work], tmp_path / "W1.bag.zip")
+    assert made.files == 0x10000
+    assert b"PK\6\6" in made.path.read_bytes()[-200:]
+    with zipfile.ZipFile(made.path) as archive:
+        assert len(archive.infolist()) == 0x10000 + 6
+    (report,) = bags.verify(made.path, workers=2)
+    assert (report.files, report.defects) == (0x10000, ())
+
+
+READS = """
+import collections, pathlib, sys
+opened = collections.Counter()
+def hook(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and arguments[0].endswith(".jpg"):
+        opened[pathlib.Path(arguments[0]).name] += 1
+from glacier_sync import bags
+sys.addaudithook(hook)
+bags.make_bag_zip([pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2]), algorithms=("sha256", "sha512", "md5"))
+print(*sorted(opened.items()))
+"""
+
+
+def test_each_file_is_read_once_whatever_the_algorithms(tmp_path: Path) -> None:
+    work = make_work(tmp_path, "W1", {f"images/{number}.jpg": bytes(300_000) for number in range(3)})
+    path = tmp_path / "W1.bag.zip"
+    done = subprocess.run([sys.executable, "-c", READS, work, path], check=True, capture_output=True, text=True)
+    assert done.stdout == "('0.jpg', 1) ('1.jpg', 1) ('2.jpg', 1)\n"
 
 
 def test_sha256_and_sha512_are_the_default_whatever_the_files_sizes(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ import os
 import re
 import resource
 import struct
+import subprocess
+import sys
+import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -91,7 +94,8 @@ def test_empty_folders_of_a_work_are_kept(tmp_path: Path) -> None:
 PLACEMENTS = {
     "no work": (
         {"notes.txt": b"x"},
-        "W1.bag/: holds no work: expected one in data/, a folder with archive, images, sources or eBooks",
+        "W1.bag/: holds no work: expected one in data/, a folder with archive, images, sources, eBooks "
+        "or sync-inventory",
     ),
     "stray file": (
         {"W1/images/1": b"1", "notes.txt": b"x"},
@@ -272,6 +276,42 @@ def test_names_that_a_disk_takes_for_one_are_refused_and_not_overwritten(tmp_pat
         "expected a file system that keeps them apart"
     )
     assert (tmp_path / "to/data/w1/images/page").read_bytes() == b"PAGE"
+
+
+# A child process for whom folders that differ by case only are one, as on the disks of some systems.
+ONE_CASE = textwrap.dedent("""
+    import os, sys
+    from pathlib import Path
+    from glacier_sync import bags
+
+    made = set()
+
+    def hook(event, arguments):
+        if event == "os.mkdir" and arguments[0] not in made:
+            known = {name.lower() for name in made}
+            made.add(arguments[0])
+            if arguments[0].lower() in known:
+                os.mkdir(arguments[0])
+
+    sys.addaudithook(hook)
+    try:
+        bags.unbag(Path(sys.argv[1]), Path(sys.argv[2]), workers=1)
+    except bags.InvalidBagError as error:
+        print(*error.defects, sep="\\n")
+""")
+
+
+def test_folders_that_a_disk_takes_for_one_are_refused(tmp_path: Path) -> None:
+    bag = BagBuilder(payload={"W1/images/I1/1": b"1", "W1/images/i1/2": b"2", "w1/images/1": b"3"})
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_CASE, str(bag.zip(tmp_path)), str(tmp_path / "to")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    why = "has a name that the disk unpacked to takes for that of another folder: expected a file system that keeps"
+    found = done.stdout.splitlines()
+    assert [line.partition(":")[0] for line in found] == ["W1/images/i1", "w1", "w1/images"]
+    assert all(why in line for line in found)
+    assert not (tmp_path / "to").exists()
 
 
 def test_a_path_too_long_for_the_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from glacier_sync.hashing.batches import Load
-from glacier_sync.hashing.crew import WorkerEndedError, hash_files
+from glacier_sync.hashing.crew import WorkerEndedError, crew_for, hash_files
 from glacier_sync.hashing.tasks import Job, Outcome, Task
 
 FILES = 1200
@@ -75,6 +75,26 @@ def test_much_work_is_done_by_processes_and_little_work_is_not(folder: Path) -> 
     with started(folder, tasks_of(folder)[:50]) as outcomes:
         next(outcomes)
         assert workers_of(this) == []
+
+
+def test_processes_that_were_started_in_advance_do_the_work_and_end_with_it(folder: Path) -> None:
+    this = psutil.Process()
+    load = Load(FILES, 0)
+    with crew_for(load, workers=2, fds=()) as crew:
+        before = workers_of(this)
+        assert len(before) == 2
+        with hash_files(Job(folder=str(folder)), tasks_of(folder), load, workers=2, crew=crew) as outcomes:
+            assert len(list(outcomes)) == FILES
+            assert workers_of(this) == before
+        assert workers_of(this) == []
+
+
+def test_processes_that_were_started_in_advance_end_though_nothing_is_asked_of_them() -> None:
+    with pytest.raises(KeyboardInterrupt), crew_for(Load(FILES, 0), workers=2, fds=()):
+        raise KeyboardInterrupt
+    assert workers_of(psutil.Process()) == []
+    with crew_for(Load(50, 0), workers=2, fds=()) as crew:
+        assert crew is None
 
 
 def test_messages_that_fill_the_pipes_stop_nothing(tmp_path: Path) -> None:

@@ -54,19 +54,32 @@ def dropped(path: Path) -> Path:
     return path
 
 
-def test_what_was_not_in_memory_is_not_left_there_and_what_was_stays(tmp_path: Path) -> None:
-    data = {f"{number:03}": os.urandom(30_000 if number else 3 * BLOCK) for number in range(80)}
+def read_all(folder: Path, data: dict[str, bytes], cold: set[str]) -> set[str]:
+    """Read files that were announced, some of which aren't in memory before; return those that are afterwards."""
     for name, content in data.items():
-        (tmp_path / name).write_bytes(content)
-    cold = set(list(data)[:50])
+        (folder / name).write_bytes(content)
     for name in cold:
-        dropped(tmp_path / name)
-    reader = FileReader(str(tmp_path))
+        dropped(folder / name)
+    reader = FileReader(str(folder))
     reader.announce([(name, len(content)) for name, content in data.items()])
     for name, content in data.items():
         assert b"".join(map(bytes, reader.chunks(name, len(content)))) == content
     reader.close()
-    assert {name for name in data if in_memory(tmp_path / name)} == data.keys() - cold
+    return {name for name in data if in_memory(folder / name)}
+
+
+def test_what_was_not_in_memory_is_not_left_there_and_what_was_stays(tmp_path: Path) -> None:
+    data = {f"{number:03}": os.urandom(30_000 if number else 3 * BLOCK) for number in range(80)}
+    cold = set(list(data)[:50])
+    assert read_all(tmp_path, data, cold) == data.keys() - cold
+
+
+def test_of_files_that_follow_others_in_memory_only_few_small_ones_are_left_there(tmp_path: Path) -> None:
+    data = {f"{number:03}": os.urandom(3 * BLOCK if number == 40 else 30_000) for number in range(80)}
+    cold = set(list(data)[40:])
+    left = read_all(tmp_path, data, cold) & cold
+    assert "040" not in left
+    assert len(left) < 16
 
 
 def test_with_drop_cache_nothing_is_taken_from_memory_nor_left_there(tmp_path: Path) -> None:

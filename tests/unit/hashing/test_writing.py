@@ -47,6 +47,37 @@ def test_zeros_take_no_room_where_the_zip_had_them_compressed(tmp_path: Path) ->
     assert two.stat().st_blocks * 512 < 300_000
 
 
+def hollow(path: Path, data: bytes) -> Path:
+    """Replace a file by one of the same bytes whose zeros are holes, wherever ``data`` has none."""
+    whole = path.read_bytes()
+    at = whole.index(data)
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(len(whole))
+        file.write(whole[:at])
+        file.seek(at + len(data))
+        file.write(whole[at + len(data) :])
+    return path
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_zeros_take_no_room_where_a_zip_that_doesnt_compress_had_holes(tmp_path: Path, workers: int) -> None:
+    zeros = bytes(48 << 20)
+    path = BagBuilder(payload={"W1/images/1": b"begin" + zeros + b"end", "W1/images/2": b"x" * 600_000}).zip(tmp_path)
+    assert hollow(path, zeros).stat().st_blocks * 512 < 2 << 20
+    (work,) = bags.unbag(path, tmp_path / "to", workers=workers)
+    found = work.path / "images" / "1"
+    assert found.read_bytes() == b"begin" + zeros + b"end"
+    assert found.stat().st_blocks * 512 < 2 << 20
+    assert (work.path / "images" / "2").read_bytes() == b"x" * 600_000
+
+
+def test_zeros_take_their_room_where_they_did_in_the_zip(tmp_path: Path) -> None:
+    zeros = bytes(9 << 20)
+    (work,) = bags.unbag(BagBuilder(payload={"W1/images/1": zeros}).zip(tmp_path), tmp_path / "to", workers=1)
+    assert (work.path / "images" / "1").stat().st_blocks * 512 >= len(zeros)
+
+
 def test_what_stands_already_is_never_written_over(tmp_path: Path) -> None:
     (tmp_path / "old").write_bytes(b"old")
     with pytest.raises(UnwrittenError, match="File exists"):
