@@ -41,15 +41,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A terminal's encoding that lacks a letter must not end the audit.
             stream.reconfigure(errors="backslashreplace")
     try:
-        return _run(_parser().parse_intermixed_args(arguments))
+        status = _run(_parser().parse_intermixed_args(arguments))
+        sys.stdout.flush()
+        return status
     except GlacierSyncError as error:
         print(f"audit-tool: {visible(error.message)}", file=sys.stderr)
     except BrokenPipeError:
-        # Python's flush at exit would fail again (Python documentation, "Note on SIGPIPE").
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _write_no_more()
+        print(
+            f"audit-tool: standard output can't be written ({error.strerror}): expected room for what is printed; "
+            "make room, or send the output elsewhere, and audit again",
+            file=sys.stderr,
+        )
     except KeyboardInterrupt:
         print("audit-tool: interrupted", file=sys.stderr)
     return 1
+
+
+def _write_no_more() -> None:
+    # Python's flush at exit would fail again (Python documentation, "Note on SIGPIPE").
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -112,7 +127,6 @@ def _run(options: argparse.Namespace) -> int:
         print(json.dumps({"failed": failed, "works": facts}, ensure_ascii=False, indent=2))
     else:
         print_table(reports, sys.stderr)
-    sys.stdout.flush()
     return 1 if failed else 0
 
 

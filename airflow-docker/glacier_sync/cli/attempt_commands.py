@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from glacier_sync.cli import output
+from glacier_sync.cli.configured import configured
 from glacier_sync.ledger import Ledger, Run
 from glacier_sync.pipeline import attempts
 from glacier_sync.pipeline.report import report
-from glacier_sync.settings import load_settings
 
 Works = Annotated[list[str], typer.Argument(help="Works' RIDs, or objects' keys.", show_default=False)]
 
@@ -23,7 +23,7 @@ def retry(works: Works, json: output.Json = False) -> int:
 
     Example: glacier-sync retry W1NLM4700
     """
-    with Ledger.open(load_settings()) as ledger:
+    with Ledger.open(configured()) as ledger:
         items = attempts.retry(ledger, works, Run.by_hand())
     if json:
         output.print_json([report(item) for item in items])
@@ -43,7 +43,7 @@ def forget(
 
     Example: glacier-sync forget W1NLM4700 --reason "the disc is lost, ticket 812"
     """
-    with Ledger.open(load_settings()) as ledger:
+    with Ledger.open(configured()) as ledger:
         items = attempts.forget(ledger, works, Run.by_hand(), reason)
     if json:
         output.print_json([report(item) for item in items])

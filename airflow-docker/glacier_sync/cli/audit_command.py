@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Annotated
 
 import typer
 
-from glacier_sync.audit import finding_lines, print_table
+from glacier_sync.audit import WorkReport, finding_lines, print_table
 from glacier_sync.cli import output
+from glacier_sync.cli.configured import configured
 from glacier_sync.ledger import Ledger
 from glacier_sync.pipeline.work_audit import WorkAudit, audit_by_hand
-from glacier_sync.settings import load_settings
 
 
 def audit(
@@ -27,7 +29,7 @@ def audit(
 
     Example: glacier-sync audit W1NLM4700 staging/W1NLM4701
     """
-    settings = load_settings()
+    settings = configured()
     stamp = datetime.now(UTC)
     audits: list[WorkAudit] = []
     errors = output.Errors()
@@ -41,5 +43,15 @@ def audit(
     if json:
         output.print_json([{**done.report.as_json(), "report": done.log} for done in audits])
     elif audits:
-        print_table([done.report for done in audits], sys.stdout)
+        _print_table([done.report for done in audits])
     return errors.exit_status(failed=any(done.report.failed for done in audits))
+
+
+def _print_table(reports: Sequence[WorkReport]) -> None:
+    if sys.stdout.isatty():
+        print_table(reports, sys.stdout)
+        return
+    text = StringIO()
+    print_table(reports, text)
+    for row in text.getvalue().splitlines():
+        output.line(row.rstrip())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +12,11 @@ import typer
 from glacier_sync import bags
 from glacier_sync.cli import output
 from glacier_sync.cli.bars import progress_shown
+from glacier_sync.cli.configured import configured
+from glacier_sync.cli.paths import given_path
 from glacier_sync.errors import ConfigurationError
-from glacier_sync.settings import load_settings
 
-Paths = Annotated[list[Path], typer.Argument(help="Bags: directories or zips.", show_default=False)]
+Paths = Annotated[list[Path], typer.Argument(help="Bags: directories or zips.", parser=given_path, show_default=False)]
 
 
 def verify(paths: Paths, json: output.Json = False) -> int:
@@ -21,7 +24,7 @@ def verify(paths: Paths, json: output.Json = False) -> int:
 
     Example: glacier-sync verify W1NLM4700.bag.zip W2.bag
     """
-    settings = load_settings()
+    settings = configured()
     for path in paths:
         _require(path)
     reports: list[bags.BagReport] = []
@@ -44,8 +47,10 @@ def verify(paths: Paths, json: output.Json = False) -> int:
 
 
 def unbag(
-    zips: Annotated[list[Path], typer.Argument(help="Zipped bags.", show_default=False)],
-    to: Annotated[Path, typer.Option("--to", help="The folder that the works are put in.", show_default=False)],
+    zips: Annotated[list[Path], typer.Argument(help="Zipped bags.", parser=given_path, show_default=False)],
+    to: Annotated[
+        Path, typer.Option("--to", help="The folder that the works are put in.", parser=given_path, show_default=False)
+    ],
     plain: Annotated[bool, typer.Option("--plain", help="Take zips of works without a bag too, unproven.")] = False,
     json: output.Json = False,
 ) -> int:
@@ -55,7 +60,7 @@ def unbag(
 
     Example: glacier-sync unbag W1NLM4700.bag.zip --to /mnt/staging
     """
-    settings = load_settings()
+    settings = configured()
     for path in zips:
         _require(path)
     if not (_exists(to) and to.is_dir()):
@@ -64,7 +69,7 @@ def unbag(
     errors = output.Errors()
     with progress_shown() as progress:
         for path in zips:
-            with errors.told():
+            with _all_told(errors):
                 found = bags.unbag(
                     path,
                     to,
@@ -83,6 +88,20 @@ def unbag(
     if json:
         output.print_json([bags.work_facts(work) for work in works])
     return errors.exit_status(failed=bool(works and errors))
+
+
+@contextmanager
+def _all_told(errors: output.Errors) -> Iterator[None]:
+    """Tell an error as ``errors`` does, and of an invalid bag every defect."""
+    further: tuple[bags.Defect, ...] = ()
+    with errors.told():
+        try:
+            yield
+        except bags.InvalidBagError as error:
+            further = error.further_defects
+            raise
+    for defect in further:
+        output.line(f"  {defect}", error=True)
 
 
 def _require(path: Path) -> None:

@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from glacier_sync.cli import output
+
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 # Each command's name, its module in glacier_sync.cli with a function of that name (with
@@ -45,7 +47,9 @@ class DeferredCommand(TyperCommand):
 
     def load(self) -> TyperCommand:
         """Return the command itself."""
-        function = getattr(import_module(f"glacier_sync.cli.{self._module}"), self._name.replace("-", "_"))
+        with output.ended_by_ctrl_c():
+            module = import_module(f"glacier_sync.cli.{self._module}")
+        function = getattr(module, self._name.replace("-", "_"))
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP_OPTIONS)
         alone.command(self._name)(function)
         command = get_command(alone)

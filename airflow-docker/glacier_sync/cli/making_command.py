@@ -11,13 +11,16 @@ import typer
 from glacier_sync import bags
 from glacier_sync.cli import output
 from glacier_sync.cli.bars import progress_shown
+from glacier_sync.cli.paths import given_path
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.works import BAG_SUFFIX, given_rid
 
 
 def bag(
-    works: Annotated[list[Path], typer.Argument(help="Works: directories.", show_default=False)],
-    to: Annotated[Path, typer.Option("--to", help="The folder that the zips are put in.", show_default=False)],
+    works: Annotated[list[Path], typer.Argument(help="Works: directories.", parser=given_path, show_default=False)],
+    to: Annotated[
+        Path, typer.Option("--to", help="The folder that the zips are put in.", parser=given_path, show_default=False)
+    ],
     json: output.Json = False,
 ) -> int:
     """Make a zipped bag of each work: <Work>.bag.zip; print the works with their zips.

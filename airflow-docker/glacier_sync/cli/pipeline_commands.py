@@ -11,12 +11,12 @@ from threading import Thread
 
 from glacier_sync.cli import output
 from glacier_sync.cli.bars import progress_shown
+from glacier_sync.cli.configured import configured
 from glacier_sync.errors import ConfigurationError, TransientError
 from glacier_sync.ledger import Ledger, LedgerObject, Run
 from glacier_sync.pipeline import Context, Done, Failed, Outcome, RetryLater, Waiting
 from glacier_sync.pipeline import run as pipeline_run
 from glacier_sync.pipeline.report import report
-from glacier_sync.settings import load_settings
 
 
 def run(json: output.Json = False) -> int:
@@ -27,7 +27,7 @@ def run(json: output.Json = False) -> int:
 
     Example: GLACIER_SYNC_INTAKE=config/intake-production.yml glacier-sync run
     """
-    settings = load_settings()
+    settings = configured()
     with _ended_by_ctrl_c(), Ledger.open(settings) as ledger, progress_shown() as progress:
         context = Context(
             settings=settings,
@@ -52,6 +52,9 @@ def _ended_by_ctrl_c() -> Iterator[None]:
     A thread of its own waits for the signal: Python's handlers run in the main
     thread, which may not wake for it while it waits for the others.
     """
+    if output.interrupts_are_ignored():
+        yield
+        return
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     handler = signal.signal(signal.SIGINT, lambda *_: None)

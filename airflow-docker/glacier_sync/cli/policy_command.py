@@ -8,8 +8,9 @@ import typer
 
 from glacier_sync.aws.policy import policy
 from glacier_sync.cli import output
+from glacier_sync.cli.configured import configured
 from glacier_sync.errors import ConfigurationError
-from glacier_sync.settings import load_intake, load_settings
+from glacier_sync.settings import load_intake
 from glacier_sync.sync import site_options
 
 _DEFAULT = "default"
@@ -25,7 +26,7 @@ def iam_policy(
     The profile "default" is what queues without a profile use, and the web images.
     Example: glacier-sync iam-policy --profile ap_northeast > policy.json
     """
-    settings = load_settings()
+    settings = configured()
     queues = load_intake(settings.intake)
     web = settings.web_parent
     if profile is not None:

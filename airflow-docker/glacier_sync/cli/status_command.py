@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from glacier_sync.cli import output, standing
+from glacier_sync.cli.configured import configured
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import Ledger
-from glacier_sync.settings import Settings, load_settings
+from glacier_sync.settings import Settings
 from glacier_sync.works import InvalidRidError, archive_path
 
 
@@ -24,7 +25,7 @@ def status(
 
     Example: glacier-sync status W1NLM4700
     """
-    settings = load_settings()
+    settings = configured()
     with Ledger.open(settings) as ledger:
         items = ledger.objects() if work is None else ledger.find(work)
         remarks = [] if work is None else ledger.remarks(work)

@@ -12,6 +12,8 @@ import typer
 
 from glacier_sync.cli import output, tables
 from glacier_sync.cli.bars import progress_shown
+from glacier_sync.cli.configured import configured
+from glacier_sync.cli.paths import given_path
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import Ledger
 from glacier_sync.pipeline import destination
@@ -19,11 +21,10 @@ from glacier_sync.pipeline.by_hand import ByHand, require_unpacked
 from glacier_sync.pipeline.destination import Destination, Standing
 from glacier_sync.pipeline.fixity import FixityReport
 from glacier_sync.pipeline.judging import WorkResult
-from glacier_sync.settings import load_settings
 from glacier_sync.sync import SyncOptions, load_options, site_options
 from glacier_sync.works import given_rid
 
-Folders = Annotated[list[Path], typer.Argument(help="Unpacked works: paths.", show_default=False)]
+Folders = Annotated[list[Path], typer.Argument(help="Unpacked works: paths.", parser=given_path, show_default=False)]
 
 
 def sync(works: Folders, json: output.Json = False) -> int:
@@ -98,7 +99,7 @@ def diff(works: Folders, json: output.Json = False) -> int:
 
     Example: glacier-sync diff staging/W1NLM4700
     """
-    settings = load_settings()
+    settings = configured()
     found: dict[str, Destination] = {}
     errors = output.Errors()
     with progress_shown() as progress:
@@ -125,7 +126,8 @@ def _diff_facts(work: str, found: Destination) -> dict[str, Any]:
 
 def sync_options(
     works: Annotated[
-        list[Path] | None, typer.Argument(help="Unpacked works: paths. None: any without options of its own.")
+        list[Path] | None,
+        typer.Argument(help="Unpacked works: paths. None: any without options of its own.", parser=given_path),
     ] = None,
     json: output.Json = False,
 ) -> int:
@@ -133,7 +135,7 @@ def sync_options(
 
     Example: glacier-sync sync-options staging/W1NLM4700
     """
-    settings = load_settings()
+    settings = configured()
     options: dict[str, SyncOptions] = {}
     errors = output.Errors()
     for work in works or []:
@@ -166,6 +168,6 @@ def _print_options(options: SyncOptions) -> None:
 
 @contextmanager
 def _by_hand() -> Iterator[ByHand]:
-    settings = load_settings()
+    settings = configured()
     with Ledger.open(settings) as ledger, progress_shown() as progress:
         yield ByHand(settings, ledger, datetime.now(UTC), progress)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from glacier_sync.errors import ConfigurationError, PermanentError, TransientError
 from glacier_sync.ledger import Run
 from glacier_sync.settings import Settings
+from glacier_sync.settings.wording import problem
 
 _DRAWS = 2**64
 
@@ -68,8 +69,6 @@ def simulated_failures(settings: Settings, asked: Mapping[str, Any] | None) -> S
     try:
         return SimulatedFailures.model_validate(asked)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}, found {detail['input']!r}"
-            for detail in error.errors()
-        )
+        known = tuple(SimulatedFailures.model_fields)
+        problems = "; ".join(problem(".".join(map(str, found["loc"])), found, known) for found in error.errors())
         raise ConfigurationError(f"simulate_failures isn't understood: {problems}; correct it") from error

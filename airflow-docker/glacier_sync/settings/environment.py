@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.sources import DotEnvSettingsSource
 
 from glacier_sync.errors import ConfigurationError
+from glacier_sync.settings.wording import problem
 
 PREFIX = "GLACIER_SYNC_"
 
@@ -20,20 +21,23 @@ _PROJECT = Path(__file__).resolve().parents[3]
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("a path that begins with no user's name, or with one that this machine knows") from None
 
 
 def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ValueError("expected a time zone's name such as America/New_York") from None
+        raise ValueError("a time zone's name such as America/New_York") from None
     return name
 
 
 def _file_name(name: str) -> str:
     if "/" in name or name in (".", ".."):
-        raise ValueError("expected the name of a file without its folder")
+        raise ValueError("the name of a file without its folder")
     return name
 
 
@@ -42,7 +46,16 @@ _Folder = Annotated[Path, AfterValidator(_absolute)]
 
 def default_home() -> Path:
     """Return the state folder: ``GLACIER_SYNC_HOME``, or the one below the user's home."""
-    return _absolute(Path(os.environ.get(f"{PREFIX}HOME") or "~/.local/state/glacier-sync"))
+    return _home(os.environ.get(f"{PREFIX}HOME") or "~/.local/state/glacier-sync")
+
+
+def _home(name: str | Path) -> Path:
+    try:
+        return _absolute(Path(name))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the state folder {PREFIX}HOME is {str(name)!r}, expected {error}; correct it"
+        ) from error
 
 
 def inherited_variables() -> Mapping[str, str]:
@@ -76,8 +89,8 @@ class Settings(BaseSettings):
     incoming_dir: _Folder | None = None
     watched_dir: _Folder | None = None
     retention_dir: _Folder | None = None
-    retention_days: float = Field(30, ge=0)
-    settle_seconds: float = Field(60, gt=0)
+    retention_days: float = Field(30, ge=0, le=36_500)
+    settle_seconds: float = Field(60, gt=0, le=86_400)
 
     max_objects_per_run: int = Field(10, ge=1)
     sqs_wait_seconds: int = Field(20, ge=0, le=20)
@@ -89,21 +102,21 @@ class Settings(BaseSettings):
     download_part_mib: int = Field(64, ge=1)
     bag_warnings_as_errors: str = ""
     keep_free_mib: int = Field(256, ge=0)
-    lease_minutes: float = Field(15, gt=0)
+    lease_minutes: float = Field(15, gt=0, le=10_080)
     max_unknown_errors: int = Field(3, ge=1)
 
     allow_simulated_failures: bool = False
     schedule: str = "*/10 * * * *"
     max_active_runs: int = Field(4, ge=1)
     intake_retries: int = Field(5, ge=0)
-    intake_retry_seconds: float = Field(60, ge=0)
+    intake_retry_seconds: float = Field(60, ge=0, le=86_400)
     task_retries: int = Field(5, ge=0)
-    task_retry_seconds: float = Field(60, ge=0)
+    task_retry_seconds: float = Field(60, ge=0, le=86_400)
 
     @model_validator(mode="before")
     @classmethod
     def _below_home(cls, values: dict[str, Any]) -> dict[str, Any]:
-        home = _absolute(Path(values.get("home") or default_home()))
+        home = _home(values.get("home") or default_home())
         below = {
             "ledger_url": f"sqlite:///{home / 'ledger.sqlite'}",
             "data_dir": home / "data",
@@ -122,8 +135,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put values in files (``*_FILE``) between the environment and ``.env``."""
-        dotenv = DotEnvSettingsSource(settings_cls, env_file=default_home() / ".env")
-        return init_settings, env_settings, _ValueFiles(settings_cls), dotenv
+        return init_settings, env_settings, _ValueFiles(settings_cls), dotenv_source(settings_cls)
 
     @property
     def pools(self) -> dict[str, int]:
@@ -144,6 +156,17 @@ class Settings(BaseSettings):
     def work_dir(self) -> Path:
         """Where bags are unpacked."""
         return self.data_dir / "work"
+
+
+def dotenv_source(settings_cls: type[BaseSettings]) -> DotEnvSettingsSource:
+    """Read ``<home>/.env``, if it is there. Raises ConfigurationError."""
+    path = default_home() / ".env"
+    try:
+        return DotEnvSettingsSource(settings_cls, env_file=path, env_file_encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{path} can't be read ({error}); expected settings in UTF-8, a line NAME=value for each; correct it"
+        ) from error
 
 
 class _ValueFiles(PydanticBaseSettingsSource):
@@ -177,9 +200,5 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"{PREFIX}{str(detail['loc'][0]).upper()}: {detail['msg'].removeprefix('Value error, ')}, "
-            f"found {detail['input']!r}"
-            for detail in error.errors()
-        )
+        problems = "; ".join(problem(f"{PREFIX}{str(found['loc'][0]).upper()}", found) for found in error.errors())
         raise ConfigurationError(f"settings: {problems}; correct it in the environment or in .env") from error

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 from glacier_sync.errors import ConfigurationError
+from glacier_sync.settings.wording import problem
 
 # What stands in the place of a queue's name for what comes from the watched folder.
 WATCHED_FOLDER = "watched folder"
@@ -129,15 +131,10 @@ def _validated(path: Path, content: Any) -> _IntakeFile:
     try:
         return _IntakeFile.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(_problem(dict(detail)) for detail in error.errors())
-        raise ConfigurationError(f"{path}: {problems}") from error
+        problems = "; ".join(_problem(detail) for detail in error.errors())
+        raise ConfigurationError(f"{path}: {problems}; correct it") from error
 
 
-def _problem(detail: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        model = _MODELS[len(detail["loc"])]
-        return f"unknown key {key!r} (allowed: {', '.join(model.model_fields)})"
-    if detail["type"] == "missing":
-        return f"the key {key!r} is missing"
-    return f"{key!r}: {detail['msg']}, found {detail['input']!r}"
+def _problem(detail: ErrorDetails) -> str:
+    model = _MODELS.get(len(detail["loc"]))
+    return problem(".".join(map(str, detail["loc"])), detail, tuple(model.model_fields) if model else ())

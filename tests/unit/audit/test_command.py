@@ -268,3 +268,23 @@ def test_a_reader_that_goes_away_is_no_traceback(good: Path) -> None:
         errors = process.stderr.read()
     assert b"Traceback" not in errors
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("words", [["{work}"], ["--json", "{work}"], ["-Q"]])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_without_room_is_one_clear_line(
+    good: Path, tmp_path: Path, words: list[str], unbuffered: str
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*COMMAND, "-T", "NoFilesInFolder", "-l", tmp_path / "logs", *(word.format(work=good) for word in words)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+        )
+    told = [line for line in ended.stderr.splitlines() if line.startswith("audit-tool: ")]
+    assert (ended.returncode, len(told)) == (1, 1)
+    assert told[0].startswith("audit-tool: standard output can't be written (No space left on device): expected room")
+    assert "Traceback" not in ended.stderr

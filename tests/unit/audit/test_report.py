@@ -141,6 +141,30 @@ def test_any_file_name_survives_in_a_report(tmp_path: Path, audit: Callable[...,
     assert json.loads(json.dumps(found.as_json(), ensure_ascii=False).encode())["outcome"] == "Failed"
 
 
+def test_no_name_begins_a_cell_that_a_spreadsheet_would_compute(
+    tmp_path: Path, audit: Callable[..., WorkReport]
+) -> None:
+    work = draw_work(tmp_path)
+    names = ["=1+1.jpg", "@SUM(1).jpg", "+1.jpg", "-1.jpg", "\t=1.jpg"]
+    groups = [folder for parent in ("archive", "images") for folder in (work / parent).iterdir()]
+    for folder in (work, work / "images", *groups):
+        for name in names:
+            (folder / name).write_text("")
+    (work / "images" / "=I2").mkdir()
+    found = audit(work)
+    with RunLogs(tmp_path / "logs") as logs:
+        logs.write(found)
+    write_report(found, tmp_path / "logs")
+    cells = [
+        cell
+        for path in (tmp_path / "logs").rglob("*.csv")
+        for row in csv.reader(path.open(encoding="utf-8", newline=""))
+        for cell in row
+    ]
+    assert sum(name.strip() in cell for cell in cells for name in names) > len(names)
+    assert [cell for cell in cells if cell.startswith(("=", "@", "+", "-", "\t"))] == []
+
+
 @pytest.mark.parametrize("rid", ["W" * 255, "\n" * 255, "ཀ" * 80, "\udcff" * 100])
 def test_any_work_name_makes_a_report_that_is_found(tmp_path: Path, rid: str) -> None:
     example = work_report(("Test", Outcome.PASSED, []), rid=rid)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
 from pathlib import Path
 
 import pytest
 from tests.support.images import draw_work
 from tests.support.pipeline import Bagger, Installation
 
-from .conftest import Command
+from .conftest import COMMAND, Command
 
 RID = "W1TEST01"
 
@@ -101,6 +104,35 @@ def test_what_a_person_did_is_in_the_history_of_a_work_that_the_ledger_knows(
     assert event.message.startswith(f"audited by hand: {place.archived(RID)} failed its audit: File Sequence Test: ")
     assert event.details["outcome"] == "Failed"
     assert Path(event.details["report"]).is_file()
+
+
+def test_an_output_without_room_is_one_clear_line(archived: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([COMMAND, "audit", RID], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("glacier-sync: standard output can't be written (No space left on device): expected")
+    assert done.returncode == 3
+
+
+def test_a_reader_that_goes_away_is_no_traceback(archived: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        done = subprocess.run([COMMAND, "audit", RID], stdout=pipe, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("colourless", [True, False])
+def test_a_terminal_gets_colours_unless_they_are_not_wanted(archived: Path, colourless: bool) -> None:
+    lack_a_page(archived)
+    terminal, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", **({"NO_COLOR": "1"} if colourless else {})}
+    subprocess.run([COMMAND, "audit", RID], stdout=follower, stderr=subprocess.DEVNULL, env=environment, check=False)
+    shown = os.read(terminal, 65536)
+    os.close(follower)
+    os.close(terminal)
+    assert b"Failed" in shown
+    assert (b"\x1b[31m" in shown) is not colourless
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,13 @@ def test_one_that_cannot_be_made_does_not_keep_the_others(command: Command, tmp_
         ("nowhere", "to", "nowhere isn't a work: expected a directory that has archive"),
         ("W1.old", "to", "W1.old can't be told from its bag's name"),
         ("-W1", "to", "can't be a work's RID"),
+        ("", "to", "a path is empty: expected the name"),
     ],
 )
 def test_wrong_use(command: Command, tmp_path: Path, to: Path, *, work: str, folder: str, found: str) -> None:
     for name in ("W1", "W1.old", "-W1"):
         make_work(tmp_path, name)
-    ended = command("bag", "--to", tmp_path / folder, "--", tmp_path / work)
+    ended = command("bag", "--to", tmp_path / folder, "--", tmp_path / work if work else "")
     assert ended.status == 2
     assert found in ended.error
     assert list(to.iterdir()) == []

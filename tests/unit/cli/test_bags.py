@@ -199,6 +199,21 @@ def test_an_invalid_bag_leaves_nothing_and_stops_no_other(command: Command, tmp_
     assert [path.name for path in to.iterdir()] == ["W2"]
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_every_defect_is_listed_of_what_is_not_unbagged(
+    command: Command, tmp_path: Path, to: Path, options: list[str]
+) -> None:
+    strays = {f"stray{number}": b"x" for number in range(5)}
+    path = BagBuilder(payload={"W1/images/1": b"1", **strays}).zip(tmp_path)
+    ended = command("unbag", path, "--to", to, *options)
+    assert ended.status == 1
+    told, *listed = ended.err.splitlines()
+    why = "belongs to no work, and would be lost: expected works only"
+    assert told.endswith(f"W1.bag/data/stray2: {why}; and 2 more")
+    assert listed == [f"  W1.bag/data/stray{number}: {why}" for number in (3, 4)]
+    assert tree(to) == []
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_there_must_be_a_folder_to_unbag_to(command: Command, tmp_path: Path, there: bool) -> None:
     path = tmp_path / "nowhere"
@@ -207,6 +222,28 @@ def test_there_must_be_a_folder_to_unbag_to(command: Command, tmp_path: Path, th
     ended = command("unbag", BagBuilder().zip(tmp_path), "--to", path)
     assert ended.status == 2
     assert f"{path} isn't there: expected a folder to unpack to" in ended.error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("verify", ""),
+        ("unbag", "W1.zip", "--to", ""),
+        ("unbag", "", "--to", "."),
+        ("sync", ""),
+        ("diff", ""),
+        ("sync-options", ""),
+    ],
+)
+def test_an_empty_path_is_not_the_folder_one_stands_in(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    BagBuilder().zip(tmp_path).rename(tmp_path / "W1.zip")
+    monkeypatch.chdir(tmp_path)
+    ended = command(*words)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.error == "a path is empty: expected the name of a file or a folder; look at what was given"
+    assert tree(tmp_path) == ["W1.zip"]
 
 
 def test_a_work_that_exists_already_is_left_as_it_is(command: Command, tmp_path: Path, to: Path) -> None:

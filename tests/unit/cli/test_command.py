@@ -188,6 +188,21 @@ def test_a_wrong_setting_is_named(
     assert "Value error" not in ended.error
 
 
+@pytest.mark.parametrize("words", [["status"], ["verify", "{bag}"], ["sync-options", "--json"], ["iam-policy"]])
+def test_a_misspelt_setting_is_told_once_and_changes_nothing_else(
+    command: Command, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bag = BagBuilder().folder(tmp_path)
+    given = [word.format(bag=bag) for word in words]
+    plain = command(*given)
+    monkeypatch.setenv("GLACIER_SYNC_LEAS_MINUTES", "30")
+    told = command(*given)
+    assert (told.status, told.out, plain.err) == (plain.status, plain.out, "")
+    assert told.error.startswith(
+        "GLACIER_SYNC_LEAS_MINUTES is no setting and changes nothing: expected GLACIER_SYNC_LEASE"
+    )
+
+
 @pytest.mark.parametrize("words", [["status"], ["verify", "{bag}", "--json"]])
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path, words: list[str]) -> None:
     bag = BagBuilder().folder(tmp_path)

@@ -32,9 +32,7 @@ def downloaded(place: Installation, bag: Bagger, asked: dict[str, Any]) -> tuple
         ("retry", RetryLater(TOLD)),
         (
             "unknown",
-            RetryLater(
-                "download_from_messages met an error that isn't known", f"SimulatedUnknownError: {TOLD}", unknown=True
-            ),
+            RetryLater("download_from_messages met an error that isn't known", f"SimulatedUnknownError: {TOLD}"),
         ),
     ],
 )
@@ -78,11 +76,14 @@ def test_it_is_refused_unless_it_is_allowed(place: Installation) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"stage": "audit", "rate": 1}, "stage: Input should be 'download_from_messages'"),
-        ({"stage": "sync_debagged"}, "rate: Field required"),
-        ({"stage": "sync_debagged", "rate": 2}, "rate: Input should be less than or equal to 1, found 2"),
-        ({"stage": "sync_debagged", "rate": 1, "outcome": "lost"}, "outcome: Input should be 'failed'"),
-        ({"stage": "sync_debagged", "rate": 1, "often": True}, "often: Extra inputs are not permitted"),
+        ({"stage": "audit", "rate": 1}, "stage is 'audit', expected 'download_from_messages', 'take_in_files'"),
+        ({"stage": "sync_debagged"}, "the key 'rate' is missing"),
+        ({"stage": "sync_debagged", "rate": 2}, "rate is 2, expected 1 or less"),
+        (
+            {"stage": "sync_debagged", "rate": 1, "outcome": "lost"},
+            "outcome is 'lost', expected 'failed', 'retry' or 'unknown'",
+        ),
+        ({"stage": "sync_debagged", "rate": 1, "often": True}, "unknown key 'often' (allowed: stage, rate, outcome)"),
     ],
 )
 def test_what_is_not_understood_is_told(place: Installation, asked: dict[str, Any], said: str) -> None:
