@@ -8,6 +8,25 @@ repairs the machine.
 
 from __future__ import annotations
 
+import errno
+
+OF_THE_MACHINE = frozenset(
+    {
+        errno.EACCES,
+        errno.EAGAIN,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ESTALE,
+    }
+)
+"""What the machine or a disk is short of, or fails in, by errno: no object is to blame."""
+
 
 class GlacierSyncError(Exception):
     """The root of the tree; raised as one of its three branches.

@@ -25,7 +25,7 @@ from tests.support.processes import PROCESSES
 
 from glacier_sync import bags, pipeline
 from glacier_sync.ledger import Ledger, LedgerObject, Run
-from glacier_sync.pipeline import Outcome, sync
+from glacier_sync.pipeline import Outcome, feeder, sync
 from glacier_sync.pipeline import run as pipeline_run
 from glacier_sync.settings import Settings, load_settings
 from glacier_sync.works import archive_path, staging_key
@@ -33,7 +33,7 @@ from glacier_sync.works import archive_path, staging_key
 STAMP = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EXPIRY = "2026-03-09T00:00:00.000Z"
 
-_ACCOUNT = "123456789012"
+ACCOUNT = "123456789012"
 
 _names = itertools.count(1)
 
@@ -235,12 +235,12 @@ def message(*records: Mapping[str, Any]) -> str:
 
 def messages_left(site: Site) -> int:
     """Return how many messages a queue has, hidden ones too."""
-    return len(sqs_backends[_ACCOUNT][REGION].queues[site.queue_name]._messages)
+    return len(sqs_backends[ACCOUNT][REGION].queues[site.queue_name]._messages)
 
 
 def show_again(site: Site) -> None:
     """Let the time pass for which received messages are hidden."""
-    for hidden in sqs_backends[_ACCOUNT][REGION].queues[site.queue_name]._messages:
+    for hidden in sqs_backends[ACCOUNT][REGION].queues[site.queue_name]._messages:
         hidden.visible_at = 0
 
 
@@ -302,7 +302,7 @@ def end_children(process: Any) -> None:
 
 
 def run_in_group(environment: Mapping[str, str]) -> None:
-    """Do what ``glacier-sync run`` does, in this process, as the leader of a new group."""
+    """Do what ``glacier-sync run`` does, in this process, as the leader of a new group; feed it first, if told to."""
     os.setsid()
     os.environ.clear()
     os.environ.update(environment)
@@ -316,4 +316,6 @@ def run_in_group(environment: Mapping[str, str]) -> None:
             last_try=True,
             progress=lambda _stage, _number: _say_nothing,
         )
+        if settings.incoming_dir:
+            feeder.feed(context)
         pipeline_run.run(context, _say_nothing)

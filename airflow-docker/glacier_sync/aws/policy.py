@@ -31,7 +31,19 @@ def policy(queues: Iterable[IntakeQueue], *, web_parent: str = "", deletes_web: 
     statements = [statement for queue in queues for statement in _intake(queue)]
     if web_parent:
         statements += _web(web_parent.removeprefix("s3://"), deletes=deletes_web)
-    return {"Version": _VERSION, "Statement": statements}
+    return {"Version": _VERSION, "Statement": _named_apart(statements)}
+
+
+def _named_apart(statements: Iterable[Policy]) -> list[Policy]:
+    """Number the ids that occur again, as of the queues ``nlm-1`` and ``nlm 1``: IAM takes each once in a policy."""
+    named: dict[str, Policy] = {}
+    for statement in statements:
+        sid, number = statement["Sid"], 1
+        while sid in named:
+            number += 1
+            sid = f"{statement['Sid']}{number}"
+        named[sid] = {**statement, "Sid": sid}
+    return list(named.values())
 
 
 def _intake(queue: IntakeQueue) -> list[Policy]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -106,6 +107,10 @@ def _parsed(text: str) -> URL:
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise LedgerConfigurationError(
             f"GLACIER_SYNC_LEDGER_URL names a database in memory, which would be lost with the process: {expected}"
+        )
+    if backend == "sqlite" and os.path.isdir(str(url.database)):  # noqa: PTH112 - the other one raises
+        raise LedgerConfigurationError(
+            f"GLACIER_SYNC_LEDGER_URL names the folder {url.database}: expected the path of a file in it; correct it"
         )
     return url
 

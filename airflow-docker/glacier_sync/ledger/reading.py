@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import or_, select
+from sqlalchemy import JSON, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from glacier_sync.ledger.errors import UnknownObjectError
 from glacier_sync.ledger.facts import EventKind, Forgotten, LedgerEvent, LedgerObject, LedgerWork, Phase, StageProgress
 from glacier_sync.ledger.models import Event, Progress, StagePace, Work
+from glacier_sync.ledger.text import escape
 from glacier_sync.progress import Pace
 
 
@@ -46,8 +47,10 @@ def events(session: Session, object_id: int | None) -> list[LedgerEvent]:
 
 def remarks(session: Session, rid: str) -> list[LedgerEvent]:
     """Return the remarks on a work that are no object's, in the order in which they were made."""
-    rows = select(Event).where(Event.object_id.is_(None), Event.kind == EventKind.NOTE).order_by(Event.id)
-    return [_event(row) for row in session.scalars(rows) if row.details.get("rid") == rid]
+    # What belongs to no object grows with the years: the database picks.
+    of_work = type_coerce(Event.details, JSON)["rid"].as_string() == escape(rid)
+    rows = select(Event).where(Event.object_id.is_(None), Event.kind == EventKind.NOTE, of_work).order_by(Event.id)
+    return [_event(row) for row in session.scalars(rows)]
 
 
 def _event(row: Event) -> LedgerEvent:

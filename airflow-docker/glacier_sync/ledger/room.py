@@ -44,7 +44,8 @@ class Allotment:
     who ask, in the order in which they ask: one that will fit when what is in
     hand is done lets nobody pass, so that it can't be starved by smaller ones.
     One that doesn't fit even then waits for others to clear the disk, and is
-    passed by. One that can never fit is let through, for its first stage to say so.
+    passed by. One that can never fit is let through, for its first stage to say so,
+    and is promised nothing.
     """
 
     def __init__(self, room: Room) -> None:
@@ -61,6 +62,8 @@ class Allotment:
 
     def promise(self, object_id: int, space: int) -> None:
         """Count an object that is in hand."""
+        if not self.can_ever_hold(space):
+            return
         missing = self.missing(object_id, space)
         self.promised += missing
         self._left -= missing

@@ -19,7 +19,7 @@ from glacier_sync.pipeline.work_sync import PlannedWork
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
 from glacier_sync.sync import site_options
-from glacier_sync.works import given_rid, is_work
+from glacier_sync.works import FOLDERS_IN_WORDS, given_rid, is_work
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def require_unpacked(folder: Path) -> None:
     """Raise ConfigurationError unless a folder is a work that has come out of a bag."""
     if not folder.is_dir() or not is_work(folder):
         raise ConfigurationError(
-            f"{folder} isn't a work: expected a directory that has archive, images, sources or eBooks; "
+            f"{folder} isn't a work: expected a directory that has {FOLDERS_IN_WORDS}; "
             "name the path of an unpacked work"
         )
     if not destination.bag_dir_of(folder).is_dir():

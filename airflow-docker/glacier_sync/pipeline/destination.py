@@ -61,6 +61,8 @@ def examine(settings: Settings, folder: Path, *, progress: Progress | None = Non
     if not os.path.lexists(place):
         return Destination(place, Standing.ABSENT, bags.Differences())
     found = compare(settings, folder.name, bag_dir_of(folder), place, progress=progress)
+    # In the place of an archive that went away meanwhile, everything differs.
+    require_root(settings, folder.name)
     return Destination(place, Standing.DIFFERENT if found else Standing.EQUAL, found)
 
 

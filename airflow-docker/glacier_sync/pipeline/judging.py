@@ -60,7 +60,7 @@ class Judge:
             log = self._audit_log(rid)
             report = audit.read_report(log) if log else None
             outcome = str(report.outcome) if report else None
-            if status and report and report.failed:
+            if status not in (0, TRY_AGAIN_LATER) and report and report.failed:
                 return WorkResult(rid, outcome, f"{rid} {audit.summary(report)}; all is listed in {log}")
             failure = self._failure(rid, status) if status else self._damage(folder, standing)
         except GlacierSyncError as error:

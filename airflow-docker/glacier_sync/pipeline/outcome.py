@@ -17,11 +17,10 @@ class Done:
 
 @dataclass(frozen=True)
 class RetryLater:
-    """The stage met a cause that passes; ``unknown`` if it isn't a listed one."""
+    """The stage met a cause that passes, or one that isn't known."""
 
     reason: str
     cause: str = ""
-    unknown: bool = False
 
 
 @dataclass(frozen=True)

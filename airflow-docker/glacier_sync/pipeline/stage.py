@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from glacier_sync.errors import ConfigurationError, GlacierSyncError, PermanentError, TransientError
+from glacier_sync.errors import OF_THE_MACHINE, ConfigurationError, GlacierSyncError, PermanentError, TransientError
 from glacier_sync.ledger import ClaimLostError, LedgerObject, LedgerUnavailableError, Phase
 from glacier_sync.pipeline import working
 from glacier_sync.pipeline.context import Context
@@ -15,20 +14,6 @@ from glacier_sync.pipeline.lease import Lease
 from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater, Waiting
 
 log = logging.getLogger(__name__)
-
-_OF_THE_MACHINE = frozenset(
-    {
-        errno.EAGAIN,
-        errno.EDQUOT,
-        errno.EIO,
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOMEM,
-        errno.ENOSPC,
-        errno.EROFS,
-        errno.ESTALE,
-    }
-)
 
 
 class UnlistedError(GlacierSyncError):
@@ -87,7 +72,7 @@ def _recorded(context: Context, stage: Stage, item: LedgerObject, error: Excepti
             return _failed(context, item, Failed(error.message, error.cause or type(error).__name__))
         case TransientError() | ConfigurationError():
             return _postponed(context, item, stage, RetryLater(error.message, error.cause))
-        case OSError() if error.errno in _OF_THE_MACHINE:
+        case OSError() if error.errno in OF_THE_MACHINE:
             passing = _as_machine_error(stage, error)
             return _postponed(context, item, stage, RetryLater(passing.message, passing.cause))
         case _:
@@ -125,4 +110,4 @@ def _unknown(context: Context, item: LedgerObject, stage: Stage, error: Exceptio
     if times >= context.settings.max_unknown_errors:
         reason = f"{what}, {times} times; see the cause and the log"
         return _failed(context, item, Failed(reason, cause))
-    return _postponed(context, item, stage, RetryLater(what, cause, unknown=True))
+    return _postponed(context, item, stage, RetryLater(what, cause))

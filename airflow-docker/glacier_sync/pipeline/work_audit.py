@@ -15,7 +15,7 @@ from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import Ledger, Run
 from glacier_sync.settings import Settings, inherited_variables
 from glacier_sync.sync import bash_environment, load_options
-from glacier_sync.works import archive_path, given_rid, is_work
+from glacier_sync.works import FOLDERS_IN_WORDS, archive_path, given_rid, is_work
 
 _AUDIT_TOOL = "audit-tool"
 
@@ -60,7 +60,7 @@ def _folder(settings: Settings, work: str) -> Path:
         named = archive_path(settings.archive_parent, given_rid(work))
     if not named.is_dir() or not is_work(named):
         raise ConfigurationError(
-            f"{named} isn't a work: expected a directory that has archive, images, sources or eBooks; "
+            f"{named} isn't a work: expected a directory that has {FOLDERS_IN_WORDS}; "
             "name an archived work by its RID, any other by its path"
         )
     return named

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from glacier_sync import bags
+from glacier_sync.errors import PermanentError
 from glacier_sync.pipeline import destination
 from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.stage import UnlistedError
@@ -32,6 +33,14 @@ from glacier_sync.sync import (
 
 # What the script may rely on, of what the plan has found.
 _TOLD = {Standing.ABSENT: "absent", Standing.EQUAL: "equal"}
+
+
+# Linux: MAX_ARG_STRLEN, with the zero byte at its end (execve(2), "Limits on size of arguments and environment").
+_LONGEST_SCRIPT = 32 * 4096 - 1
+
+
+class TooManyWorksError(PermanentError):
+    """An object holds more works than one bash can be told of."""
 
 
 class ScriptFailedError(UnlistedError):
@@ -94,6 +103,7 @@ def script(
     """Return the bash that syncs what isn't refused; its last line is its result as JSON.
 
     ``claim`` is the file whose time says until when the works may be written to the archive.
+    Raises TooManyWorksError.
     """
     accepted = [work for work in planned if not work.refusal]
     result = {
@@ -113,7 +123,13 @@ def script(
         for work in accepted
     ]
     claimed = {} if claim is None else {"claimFile": str(claim)}
-    return sync_script(syncs, {**environment(settings, stamp), **claimed}, result)
+    text = sync_script(syncs, {**environment(settings, stamp), **claimed}, result)
+    if len(text) > _LONGEST_SCRIPT:
+        raise TooManyWorksError(
+            f"syncing {len(syncs)} works at once takes a command of {len(text):,} bytes, and {_LONGEST_SCRIPT:,} are "
+            "the most: put fewer works into a bag, or unpack it with glacier-sync unbag and sync some at a time"
+        )
+    return text
 
 
 def environment(settings: Settings, stamp: datetime) -> dict[str, str]:

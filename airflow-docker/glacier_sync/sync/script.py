@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shlex
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glacier_sync.errors import OF_THE_MACHINE
 from glacier_sync.sync.options import SyncOptions
 
 REFUSED = 42
@@ -22,17 +22,7 @@ TRY_AGAIN_LATER = 75
 _LINE = "syncOneWork: "
 _STARTED = ": started"
 _TAIL_BYTES = 64 * 1024
-_SHORT_OF = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EIO,
-    errno.ESTALE,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
-)
-_MACHINE_TROUBLES = tuple(os.strerror(number) for number in _SHORT_OF)
+_MACHINE_TROUBLES = tuple(os.strerror(number) for number in sorted(OF_THE_MACHINE))
 
 # The kernel tells a process of its parent's end if the process itself has asked for that.
 _TIE = "setpriv --pdeathsig TERM --"
@@ -103,7 +93,7 @@ def failure_line(log_file: Path) -> str | None:
 
 
 def machine_trouble(log_file: Path) -> str | None:
-    """Return what the machine was short of in the log's last sync, in the system's own words.
+    """Return what the machine lacked in the log's last sync, in the system's own words.
 
     None if no program told of such a thing. A log that can't grow tells by that.
     """

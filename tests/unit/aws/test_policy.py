@@ -76,3 +76,13 @@ def test_only_a_replacing_sync_may_delete() -> None:
     kept = json.dumps(policy([NLM], web_parent="s3://web"))
     assert "Delete" not in kept.replace("sqs:DeleteMessage", "")
     assert "s3:DeleteObject" in actions(policy([], web_parent="s3://web", deletes_web=True))["WriteWeb"]
+
+
+def test_names_that_differ_in_signs_alone_have_statements_of_their_own() -> None:
+    queues = [replace(NLM, name=name) for name in ("nlm-1", "nlm 1", "nlm1", "nlm-1 2", "web")]
+    found = policy(queues, web_parent="s3://web.org/Works")
+    sids = [statement["Sid"] for statement in found["Statement"]]
+    assert len(sids) == 5 * 3 + 2
+    assert len(set(sids)) == len(sids)
+    assert sids[0:7:3] == ["ReceiveNlm1", "ReceiveNlm12", "ReceiveNlm13"]
+    assert all(sid.isalnum() for sid in sids)

@@ -167,8 +167,17 @@ def test_a_full_disk_is_told_and_nothing_is_recorded(sqlite: str) -> None:
 
 
 def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
-    message = message_of(f"sqlite:///{tmp_path}", TransientError)
-    assert f"(SQLite file {tmp_path}) can't be opened" in message
+    path = tmp_path / ("x" * 250)
+    # Its write-ahead log has a longer name than a file may have.
+    message = message_of(f"sqlite:///{path}", TransientError)
+    assert f"(SQLite file {path}) can't be opened" in message
+
+
+def test_a_folder_in_the_place_of_the_file_is_a_wrong_setting(tmp_path: Path) -> None:
+    message = message_of(f"sqlite:///{tmp_path}", ConfigurationError)
+    assert message == (
+        f"GLACIER_SYNC_LEDGER_URL names the folder {tmp_path}: expected the path of a file in it; correct it"
+    )
 
 
 def test_a_file_that_is_no_database_is_a_wrong_setting(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from tests.support.ledger import START, HandClock, announced, dag_run, record_works, work_key
 
 from glacier_sync.ledger import Ledger, LedgerWork, Phase, PhaseOrderError, UnknownObjectError, WorkFacts
+from glacier_sync.ledger.models import Event
 
 ONE = dag_run("one")
 TWO = dag_run("two")
@@ -153,6 +154,24 @@ def test_a_remark_on_a_work_that_nobody_knows_is_kept_by_itself(ledger: Ledger, 
         (None, "note", "synced by hand", ONE.name, {"outcome": "Passed", "rid": "W2"}),
     ]
     assert ledger.remarks("W1") == []
+
+
+@pytest.mark.parametrize("rid", ["W2", "W\\1\n", "W\x00", "W\udcff", "W'\"%", "པར"])
+def test_remarks_on_other_works_are_not_even_read(ledger: Ledger, rid: str) -> None:
+    for other in ("W22", "w2", "%", rid):
+        ledger.remark(other, ONE, "audited by hand")
+    read: list[int] = []
+
+    def count(event: Event, _context: object) -> None:
+        read.append(event.id)
+
+    sa.event.listen(Event, "load", count)
+    try:
+        found = ledger.remarks(rid)
+    finally:
+        sa.event.remove(Event, "load", count)
+    assert [event.details for event in found] == [{"rid": rid}]
+    assert read == [event.id for event in found]
 
 
 def test_details_of_any_kind_are_recorded(ledger: Ledger, number: int) -> None:

@@ -125,6 +125,7 @@ def test_one_that_waits_for_others_to_clear_the_disk_is_passed_by() -> None:
 def test_one_that_can_never_fit_is_let_through_and_takes_nothing() -> None:
     given_out = Allotment(Room(free=20, whole=100))
     assert given_out.admits(1, 101)
+    given_out.promise(1, 101)
     assert given_out.admits(2, 20)
     assert given_out.promised == 20
 

@@ -143,12 +143,14 @@ def test_more_that_stays_free_than_there_is_is_wrong_configuration(place: Instal
 
 
 def test_what_others_still_need_is_not_given_away(place: Installation, bag: Bagger) -> None:
-    number, (free, _) = place.claimed(bag("W1TEST01"), FIRST), usage(place)
-    (other,) = restored(place, free)
+    number, (_, whole) = place.claimed(bag("W1TEST01"), FIRST), usage(place)
+    # With its contents it has room on an empty disk, and more than all of this one's.
+    size = whole // 2 - MIB
+    (other,) = restored(place, size)
     place.ledger.hold(other, SECOND)
     outcome = pipeline.download_from_messages(place.context(FIRST), number)
     assert isinstance(outcome, RetryLater)
-    assert f"{2 * free / 2**30:.1f} GiB are promised to others" in outcome.reason
+    assert f"{2 * size / 2**30:.1f} GiB are promised to others" in outcome.reason
 
 
 def test_what_nobody_has_in_hand_is_promised_nothing(place: Installation, bag: Bagger) -> None:

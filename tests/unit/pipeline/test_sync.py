@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,21 @@ def test_an_archive_that_goes_away_before_the_copy(place: Installation, bag: Bag
     assert outcome.cause == "exit status 75"
     assert not root.exists()
     assert place.ledger.object(number).phase == "debagged"
+
+
+def test_an_archive_that_goes_away_while_its_copy_is_compared(place: Installation, bag: Bagger) -> None:
+    """Everything is missing then, and that is no difference."""
+    put_there(place, bag(RID))
+    number = place.debagged(bag(RID))
+    root = place.archived(RID).parent.parent
+
+    def go_away(_done: int, _in_all: int) -> None:
+        if root.exists():
+            root.rename(root.with_name("elsewhere"))
+
+    outcome = pipeline.plan_sync(replace(place.context(), progress=lambda _stage, _number: go_away), number)
+    assert isinstance(outcome, RetryLater)
+    assert f"the archive's root {root} isn't there: is it mounted?" in outcome.reason
 
 
 def test_a_site_that_wants_nothing_in_its_archive(place: Installation, bag: Bagger) -> None:

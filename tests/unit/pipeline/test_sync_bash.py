@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ import pytest
 from tests.support.pipeline import Bagger, Installation, is_archived, tree
 
 from glacier_sync import pipeline
+from glacier_sync.errors import PermanentError
 from glacier_sync.ledger import Run
 from glacier_sync.pipeline import Done, Failed, RetryLater, sync, work_sync
+from glacier_sync.pipeline.destination import Standing
+from glacier_sync.pipeline.work_sync import PlannedWork
+from glacier_sync.sync import SyncOptions
 from glacier_sync.works import staging_key
 
 RID = "W1TEST01"
@@ -46,7 +51,6 @@ def test_bash_that_ends_without_its_result(place: Installation, bag: Bagger, las
     assert outcome == RetryLater(
         "the sync's bash ended without its result",
         f"ScriptFailedError: the sync's bash ended without its result ({last_line})",
-        unknown=True,
     )
     assert place.ledger.object(number).unknown_errors == 1
 
@@ -59,10 +63,26 @@ def test_a_step_that_keeps_failing_fails_the_object(
     (place.home / "bin").mkdir()
     first, last = (place.run(bin_dir=place.home / "bin", max_unknown_errors=2).outcomes[1] for _ in range(2))
     assert isinstance(first, RetryLater)
-    assert first.unknown
     assert isinstance(last, Failed)
     assert last.reason == f"{RID}: syncOneWork.sh ended with exit status 127, 2 times; see the cause and the log"
     assert not place.archived(RID).exists()
+
+
+@pytest.mark.parametrize("command", ["cp", "mv"])
+def test_a_missing_permission_that_shows_late_puts_the_work_off(place: Installation, bag: Bagger, command: str) -> None:
+    place.restored(bag(RID))
+    commands = place.home / "bin"
+    shutil.copytree(place.settings.bin_dir, commands)
+    refusing = commands / command
+    refusing.write_text(f"#!/bin/sh\necho '{command}: cannot write there: Permission denied' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    (outcome,) = place.run(bin_dir=commands).outcomes.values()
+    assert isinstance(outcome, RetryLater)
+    assert f"({command} ended with 1)" in outcome.reason
+    assert outcome.reason.endswith("(Permission denied: mend that, then sync again)")
+    assert place.ledger.object(1).unknown_errors == 0
+    refusing.unlink()
+    assert isinstance(place.run(bin_dir=commands).outcomes[1], Done)
 
 
 def test_another_sync_of_the_work_is_waited_for(place: Installation, bag: Bagger) -> None:
@@ -222,3 +242,22 @@ def test_file_names_of_any_kind(place: Installation, bag: Bagger) -> None:
     outcome, _ = place.settled(made)
     assert isinstance(outcome, Done), outcome
     assert is_archived(place, made.works[0])
+
+
+def test_more_works_than_a_command_can_name_fail_in_words(place: Installation) -> None:
+    stamp = datetime.now(UTC)
+
+    def length(count: int) -> int:
+        works = [Path(f"/of-a-site/data/of-works/1-0123456789ab/W{number:08}") for number in range(count)]
+        planned = [PlannedWork(work, SyncOptions(), Standing.ABSENT, work) for work in works]
+        text = work_sync.script(place.settings, stamp, planned, {})
+        # What is accepted can be given to bash.
+        subprocess.run(["bash", "-n", "-c", text], check=True)
+        return len(text)
+
+    each = length(101) - length(100)
+    most = 100 + (32 * 4096 - 1 - length(100)) // each
+    assert most > 300
+    length(most)
+    with pytest.raises(PermanentError, match=f"syncing {most + 2} works at once takes a command of .* put fewer works"):
+        length(most + 2)
