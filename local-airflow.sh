@@ -43,7 +43,8 @@ main() {
     require_command setsid util-linux
     use_state_folder
     end_on_signals
-    trap 'stop_started_services 10' EXIT
+    # Who is impatient presses Ctrl-C again, which must leave nothing running either.
+    trap 'trap "" INT TERM HUP; stop_started_services 10' EXIT
     "command_$COMMAND" "${ARGUMENTS[@]}"
 }
 

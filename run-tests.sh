@@ -9,7 +9,8 @@ source "$PROJECT_DIR/bin/_environment.sh"
 usage() {
     cat <<'END'
 Usage: ./run-tests.sh [ARGUMENT…]            all checks and tests; the arguments go to pytest
-       ./run-tests.sh --faults [ARGUMENT…]   the tests of faults alone, the long ones too
+       ./run-tests.sh --faults [ARGUMENT…]   the tests of faults alone, or those of a PATH
+                                             among the arguments; the long ones too
        ./run-tests.sh --bench [ARGUMENT…]    the benchmarks; --bench --help tells more
        ./run-tests.sh lock                   makes the lock files anew from requirements*.txt
 
@@ -36,6 +37,7 @@ BENCH_COMMANDS=(
     'rsync      rsync       its copies'
     '7zz        7zip        its unpacking'
     'eatmydata  eatmydata   our own times without flushing to the disk'
+    'exiftool   libimage-exiftool-perl its reading of images'
 )
 
 main() {
@@ -55,7 +57,8 @@ main() {
         --faults)
             enter_environment test
             ensure_debian_packages "${NEEDED_COMMANDS[@]}"
-            pytest tests/faults "$@"
+            # Without a path pytest takes what it has as testpaths.
+            pytest -o testpaths=tests/faults "$@"
             ;;
         *)
             enter_environment test

@@ -88,8 +88,8 @@ run_airflow_commands() {
 # prepare_database [admin]: brings database and pools up to date if they aren't; with
 # `admin` somebody who can log in is made if there is nobody.
 prepare_database() {
-    local pools versions password=
-    pools=$("$VENV_DIR/bin/python" -W ignore "$PROJECT_DIR/bin/_airflow_pools.py" 2>&1) || die "$pools" 2
+    local pools versions password='' complaints=$SERVICE_LOG_DIR/settings.log
+    pools=$("$VENV_DIR/bin/python" -W ignore "$PROJECT_DIR/bin/_airflow_pools.py" 2>"$complaints") || die "$(<"$complaints")" 2
     versions=$(grep -oE '^apache-airflow(-providers-fab)?==[^ ]+' "$PROJECT_DIR/requirements.lock")
 
     # A database whose making was interrupted holds nothing yet, and can't be migrated.
@@ -163,8 +163,8 @@ reset_database() {
 require_nothing_runs() {
     local name
     for name in "${AIRFLOW_SERVICES[@]}"; do
-        if service_pid "$name" >/dev/null; then
-            die "$name runs (pid $(service_pid "$name")) and uses the database: stop everything first, with: ./local-airflow.sh -d"
+        if find_service "$name"; then
+            die "$name runs (pid $SERVICE_PID) and uses the database: stop everything first, with: ./local-airflow.sh -d"
         fi
     done
 }
@@ -174,8 +174,8 @@ start_airflow() {
     local name
     local -a missing=()
     for name; do
-        if service_pid "$name" >/dev/null; then
-            info "$name runs already (pid $(service_pid "$name"))"
+        if find_service "$name"; then
+            info "$name runs already (pid $SERVICE_PID)"
         else
             missing+=("$name")
         fi
@@ -192,7 +192,7 @@ start_airflow() {
     printf '%s\n' "$PORT" >"$RUN_DIR/port"
     info "starting ${missing[*]}"
     for name in "${missing[@]}"; do start_airflow_service "$name"; done
-    service_pid api-server >/dev/null ||
+    find_service api-server ||
         warn "tasks can't run until the web server does: start it with: ./local-airflow.sh -w -u"
     wait_for_services "${GLACIER_SYNC_START_SECONDS:-120}" service_is_well "${missing[@]}"
 }
@@ -211,11 +211,14 @@ start_airflow_service() {
 # service_is_well NAME: it answers, or its heartbeat is fresh. Without the api-server
 # nobody can be asked: then a service is well that has lived for ten seconds.
 service_is_well() {
-    if [[ $1 == api-server ]] || service_pid api-server >/dev/null; then
+    local answers=
+    if [[ $1 == api-server ]] || find_service api-server; then answers=yes; fi
+    find_service "$1" || return 1
+    if [[ -n $answers ]]; then
         "${VENV_DIR:-$PROJECT_DIR/.venv}/bin/python" -S -E "$PROJECT_DIR/bin/_airflow_health.py" \
-            "$PORT" "$1" "$(service_started_at "$1")" 2>"$SERVICE_LOG_DIR/health.log"
+            "$PORT" "$1" "$((EPOCHSECONDS - SERVICE_AGE))" 2>"$SERVICE_LOG_DIR/health.log"
     else
-        (($(date +%s) - $(service_started_at "$1") >= 10))
+        ((SERVICE_AGE >= 10))
     fi
 }
 
@@ -223,7 +226,7 @@ service_is_well() {
 use_port_of_what_runs() {
     local name
     for name in "${AIRFLOW_SERVICES[@]}"; do
-        if service_pid "$name" >/dev/null && [[ -r $RUN_DIR/port ]]; then
+        if find_service "$name" && [[ -r $RUN_DIR/port ]]; then
             PORT=$(<"$RUN_DIR/port")
             return
         fi
@@ -263,14 +266,14 @@ show_status() {
     use_port_of_what_runs
     for name in "${AIRFLOW_SERVICES[@]}" "${others[@]}"; do
         pid=- state=stopped
-        if pid=$(service_pid "$name"); then
-            state=running
+        if find_service "$name"; then
+            pid=$SERVICE_PID state=running
             [[ " ${others[*]} " == *" $name "* ]] || state=$(service_is_well "$name" && echo healthy || echo "not answering")
         elif [[ -e $(pid_file "$name") ]]; then
             state='ended by itself'
         fi
         [[ $state == healthy || $state == running ]] || outcome=3
-        printf '%-14s %-16s pid %-8s log %s\n' "$name" "$state" "${pid:--}" "$(service_log "$name")"
+        printf '%-14s %-16s pid %-8s log %s\n' "$name" "$state" "$pid" "$(service_log "$name")"
     done
     printf '%-14s http://127.0.0.1:%s\n' page "$PORT"
     return "$outcome"

@@ -8,6 +8,7 @@ DEMO_STATE='' DEMO_USER='' DEMO_PASSWORD_FILE=''
 demo() {
     read_demo_arguments "$@"
     local outcome=0
+    require_no_settings
     ensure_environment emulator
     with_lock start_demo
     "$VENV_DIR/bin/python" -m glacier_sync.demo follow --airflow "http://127.0.0.1:$PORT" \
@@ -33,6 +34,12 @@ read_demo_arguments() {
         shift
     done
     check_arguments
+}
+
+# require_no_settings: what a file of theirs names, an archive or a ledger, isn't for samples.
+require_no_settings() {
+    [[ ! -s $STATE_DIR/.env ]] ||
+        die "$STATE_DIR/.env has settings of yours, by which the demo could write to your archive and ledger: give it a state folder of its own, with: GLACIER_SYNC_HOME=$STATE_DIR-demo ./local-airflow.sh demo" 2
 }
 
 start_demo() {
@@ -67,13 +74,13 @@ show_demo_page() {
 # other settings, and aren't ours to stop.
 stop_earlier_demo() {
     local name
-    if service_pid emulator >/dev/null; then
+    if find_service emulator; then
         info "the demo of before still runs; stopping it first"
         stop_airflow "${AIRFLOW_SERVICES[@]}" emulator
     fi
     for name in "${AIRFLOW_SERVICES[@]}"; do
-        if service_pid "$name" >/dev/null; then
-            die "$name runs already (pid $(service_pid "$name")), with settings of its own: stop everything first, with: ./local-airflow.sh -d" 2
+        if find_service "$name"; then
+            die "$name runs already (pid $SERVICE_PID), with settings of its own: stop everything first, with: ./local-airflow.sh -d" 2
         fi
     done
 }
@@ -104,4 +111,4 @@ start_emulator() {
     wait_for_services 60 emulator_answers emulator
 }
 
-emulator_answers() { grep -q "^AWS_ENDPOINT_URL=" "$(service_log "$1")" 2>/dev/null; }
+emulator_answers() { grep -q "^AWS_ENDPOINT_URL=" "$SERVICE_LOG_DIR/$1.log" 2>/dev/null; }

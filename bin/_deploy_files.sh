@@ -139,7 +139,7 @@ install_configuration_file() {
         make_parents "$(dirname -- ".config/.new/${2#.config/}")"
         install_file "$1" ".config/.new/${2#.config/}" 0640
         # The record keeps the checksum of what was last put there.
-        grep -F "  $2" -- "$DEST/$RECORD" >>"$WORK_DIR/record" || true
+        if is_recorded "$2"; then printf '%s  %s\n' "$(recorded_sum "$2")" "$2" >>"$WORK_DIR/record"; fi
         return 0
     fi
     install_file "$1" "$2" 0640
@@ -188,12 +188,13 @@ remove_dropped_files() {
 # stage_configuration: what .config is to hold. The site's part is what the image was
 # built with; the queues are the source's.
 stage_configuration() {
-    local container name
+    local container name copied=yes
     mkdir -p "$WORK_DIR/config" "$WORK_DIR/image"
     container=$(docker create "$(setting COMPOSE_AIRFLOW_IMAGE)")
-    docker cp "$container:/opt/glacier-sync/config/." "$WORK_DIR/image" >/dev/null ||
-        die "the image $(setting COMPOSE_AIRFLOW_IMAGE) has no configuration: expected one that bdrc-docker.sh has built; build it anew"
+    docker cp "$container:/opt/glacier-sync/config/." "$WORK_DIR/image" >/dev/null || copied=
     docker rm "$container" >/dev/null
+    [[ -n $copied ]] ||
+        die "the image $(setting COMPOSE_AIRFLOW_IMAGE) has no configuration: expected one that bdrc-docker.sh has built; build it anew"
     for name in bdrc site-sync.yml; do
         [[ ! -e $WORK_DIR/image/$name ]] || cp -r -- "$WORK_DIR/image/$name" "$WORK_DIR/config/"
     done

@@ -16,12 +16,13 @@ LOCK_FD=
 pid_file() { printf '%s/%s.pid' "$RUN_DIR" "$1"; }
 service_log() { printf '%s/%s.log' "$SERVICE_LOG_DIR" "$1"; }
 
-# process_identity PID: prints number, start time (clock ticks since boot) and boot
-# identity of a live process.
-process_identity() {
-    local fields
+# identify PID: sets the caller's `identity` to number, start time (clock ticks since
+# boot) and boot identity of a live process, and `ticks` to the start time alone.
+identify() {
+    local fields boot
     read_stat "$1" || return 1
-    printf '%s %s %s\n' "$1" "${fields[19]}" "$(</proc/sys/kernel/random/boot_id)"
+    read -r boot </proc/sys/kernel/random/boot_id
+    ticks=${fields[19]} identity="$1 ${fields[19]} $boot"
 }
 
 # read_stat PID: sets the caller's array `fields` to /proc/PID/stat from the state on;
@@ -34,17 +35,21 @@ read_stat() {
     [[ ${fields[0]} != [ZX] ]]
 }
 
-# service_pid NAME: prints the service's process number; fails if it doesn't run.
-service_pid() {
-    local recorded identity
-    recorded=$(cat "$(pid_file "$1")" 2>/dev/null) || return 1
-    identity=$(process_identity "${recorded%% *}") || return 1
+# find_service NAME: sets SERVICE_PID to the service's process number and SERVICE_AGE to
+# the seconds it has lived; fails if it doesn't run. It is asked in loops, and has no
+# command substitution: bash forgets some SIGINTs that come when one ends.
+find_service() {
+    local recorded identity ticks up
+    { read -r recorded <"$RUN_DIR/$1.pid"; } 2>/dev/null || return 1
+    [[ $recorded =~ ^[0-9]+\  ]] || return 1
+    identify "${recorded%% *}" || return 1
     [[ $identity == "$recorded" ]] || return 1
-    printf '%s\n' "${recorded%% *}"
+    read -r up _ </proc/uptime
+    SERVICE_PID=${recorded%% *}
+    # Linux counts 100 ticks a second wherever it tells a program of them.
+    # shellcheck disable=SC2034 # _airflow.sh asks for it
+    SERVICE_AGE=$((${up%.*} - ticks / 100))
 }
-
-# service_started_at NAME: prints when it was started, in seconds since 1970.
-service_started_at() { stat -c %Y "$(pid_file "$1")"; }
 
 # service_processes NAME: prints the numbers of all live processes of the service.
 service_processes() {
@@ -73,10 +78,10 @@ service_processes() {
 # start_service NAME COMMAND…: starts it in a session of its own, with its output in
 # its log; the log of the time before is kept as NAME.log.1.
 start_service() {
-    local name=$1 pid log
+    local name=$1 pid log identity ticks
     shift
-    if pid=$(service_pid "$name"); then
-        die "$name runs already (pid $pid): stop it before starting it anew"
+    if find_service "$name"; then
+        die "$name runs already (pid $SERVICE_PID): stop it before starting it anew"
     fi
     end_left_overs "$name"
     mkdir -p "$RUN_DIR" "$SERVICE_LOG_DIR" || die "can't make $RUN_DIR and $SERVICE_LOG_DIR: make their parent writable"
@@ -92,7 +97,8 @@ start_service() {
     ) &
     pid=$!
     STARTED_SERVICES+=("$name")
-    if process_identity "$pid" >"$(pid_file "$name").tmp"; then
+    if identify "$pid"; then
+        printf '%s\n' "$identity" >"$(pid_file "$name").tmp"
         mv -f "$(pid_file "$name").tmp" "$(pid_file "$name")"
     else
         printf '%s ended\n' "$pid" >"$(pid_file "$name")"
@@ -136,7 +142,7 @@ wait_for_services() {
 require_alive() {
     local name
     for name; do
-        service_pid "$name" >/dev/null || give_up "$name" "ended during its start"
+        find_service "$name" || give_up "$name" "ended during its start"
     done
 }
 
@@ -151,25 +157,25 @@ give_up() {
 # stop_services SECONDS NAME…: asks all of them to end, and lets them finish what
 # they do for that long; whatever is then left of them is ended.
 stop_services() {
-    local deadline=$((SECONDS + $1)) name pid told=$SECONDS seconds=$1
+    local deadline=$((SECONDS + $1)) name told=$SECONDS seconds=$1
     shift
     for name; do
-        if pid=$(service_pid "$name"); then
-            info "stopping $name (pid $pid)"
-            kill -TERM "$pid" 2>/dev/null || true
+        if find_service "$name"; then
+            info "stopping $name (pid $SERVICE_PID)"
+            kill -TERM "$SERVICE_PID" 2>/dev/null || true
         elif [[ -e $(pid_file "$name") ]]; then
             info "$name had ended already"
         fi
     done
     for name; do
-        while service_pid "$name" >/dev/null && ((SECONDS < deadline)); do
+        while find_service "$name" && ((SECONDS < deadline)); do
             sleep 0.2
             if ((SECONDS - told >= 10)); then
                 told=$SECONDS
                 info "$name still finishes what it does; waiting up to $((deadline - SECONDS)) seconds more"
             fi
         done
-        if service_pid "$name" >/dev/null; then
+        if find_service "$name"; then
             warn "$name didn't end within $seconds seconds; ending it and what it runs"
         fi
         end_left_overs "$name"

@@ -52,7 +52,7 @@ web_has() {
 # A first copy that was stopped is a web copy too.
 warn_of_missing_images() {
     local found missing
-    found=$(mktemp -d -- "$TEMPORARY/web-XXXXXX")
+    found=$(mktemp -d --tmpdir="$TEMPORARY")
     compare_with_web "$found" --size-only || true
     missing=$(grep -c '^+ ' "$found/combined" || true)
     rm -r -- "$found"
@@ -62,7 +62,7 @@ warn_of_missing_images() {
 # check_web: every image's checksum as the bucket has it; with -W also that there is nothing else.
 check_web() {
     local found status=0
-    found=$(mktemp -d -- "$TEMPORARY/web-XXXXXX")
+    found=$(mktemp -d --tmpdir="$TEMPORARY")
     compare_with_web "$found" || status=$?
     if grep -q 'hashes could not be checked' "$found/messages"; then
         info "the bucket doesn't know the checksum of every image: reading them back"
@@ -83,7 +83,7 @@ compare_with_web() {
     local found=$1 status=0
     local -a options=(--combined "$found/combined" --log-level NOTICE --stats 0 "${@:2}")
     [[ -n $REPLACE_WEB ]] || options+=(--one-way)
-    run rclone check "${options[@]}" -- "$IMAGES/" "$WEB_COPY" >"$found/messages" 2>&1 || status=$?
+    run_to "$found/messages" rclone check "${options[@]}" -- "$IMAGES/" "$WEB_COPY" || status=$?
     sed -n '/^= /!s/^. //p' "$found/combined" >"$found/different" 2>/dev/null || true
     return "$status"
 }

@@ -53,7 +53,7 @@ main() {
     [[ -n $(in_deployment ps -q --status running postgres) ]] ||
         die "the database of $DEST doesn't run: start it with 'docker compose up -d --wait postgres' in $DEST"
 
-    WORK_DIR=$(mktemp -d -- "${FILE%/*}/.backup.XXXXXX")
+    WORK_DIR=$(mktemp -d --tmpdir="${FILE%/*}" --suffix=.backup)
     trap 'rm -rf -- "$WORK_DIR" "$WORK_DIR.sums"' EXIT
     take_backup
     check_backup

@@ -64,7 +64,7 @@ readonly COMMAND_MISSING=127 STOPPED_BY_INT=130 STOPPED_BY_TERM=143
 
 ARCHIVE_PARENT='' WEB_PARENT='' SUCCESS_LIST='' REPLACE_ARCHIVE='' REPLACE_WEB=''
 WORK_PATH='' WORK='' DESTINATION='' IMAGES='' WEB_URL='' WEB_COPY='' WEB_COPIED=''
-STEP='' STEP_STATUS='' REASON='' LOG_PROCESS='' TEMPORARY='' CHILD='' LOCK='' PARTIAL=''
+STEP='' STEP_STATUS='' REASON='' LOG_PROCESS='' TEMPORARY='' CHILD='' LOCK='' PARTIAL='' MARKER=''
 
 # --- checks that change nothing -------------------------------------------------
 
@@ -145,8 +145,19 @@ fail() {
 # run COMMAND…: a command that takes long. A signal ends the script at once, and the
 # command ends with the script, even if that is killed.
 run() {
-    local status=0
     setpriv --pdeathsig TERM -- "$@" &
+    wait_for_child
+}
+
+# run_to FILE COMMAND…: the same, with the command's output in a file. The script's own isn't
+# redirected with it: what a signal has to tell belongs into the log, which waits for its end.
+run_to() {
+    setpriv --pdeathsig TERM -- "${@:2}" >"$1" 2>&1 &
+    wait_for_child
+}
+
+wait_for_child() {
+    local status=0
     CHILD=$!
     wait "$CHILD" || status=$?
     CHILD=''
@@ -172,6 +183,11 @@ finish() {
     else
         [[ -n $REASON ]] || status=$STEP_STATUS
         REASON=${REASON:-a command failed, the line before this one tells which}
+        # Where the archive went away meanwhile, what was found in its place says nothing of the work.
+        if [[ -n $MARKER && ! -e $MARKER ]] && ((status < TRY_AGAIN_LATER)); then
+            status=$TRY_AGAIN_LATER
+            REASON+="; the archive's marker $MARKER isn't there any more: is it mounted? mount it, then sync again"
+        fi
         printf 'syncOneWork: %s: FAILED: %s: %s (exit status %d)\n' "$WORK" "$STEP" "${REASON//[[:cntrl:]]/?}" "$status"
     fi
     exec >&- 2>&-

@@ -215,6 +215,13 @@ setup() {
     [ ! -e "$dest" ]
 }
 
+@test "an image without configuration is told before any change, and leaves no container" {
+    rm -r "$stub/image"
+    fails 1 "the image bdrc-airflow has no configuration: expected one that bdrc-docker.sh has built" "${options[@]}" --dev
+    [ ! -e "$dest" ]
+    [ "$(cat "$stub/removed")" = c0ffee ]
+}
+
 @test "checks come before any change: space, name, volume, folder" {
     stub_command df <<<'printf "Avail\n  100\n"'
     fails 1 "has 100 MiB free: expected 5120" "${options[@]}" --dev

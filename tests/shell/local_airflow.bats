@@ -100,7 +100,20 @@ END
     [ -z "$(ls "$GLACIER_SYNC_HOME/run/"*.pid 2>/dev/null)" ]
 }
 
+@test "the demo leaves alone what a file of the user's names" {
+    mkdir -p "$GLACIER_SYNC_HOME"
+    echo "GLACIER_SYNC_ARCHIVE_PARENT=$BATS_TEST_TMPDIR/mine/Archive" >"$GLACIER_SYNC_HOME/.env"
+    run airflow demo -p "$PORT"
+    [ "$status" -eq 2 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ $output == *"$GLACIER_SYNC_HOME/.env has settings of yours"*"GLACIER_SYNC_HOME="* ]]
+    [ -z "$(ls "$GLACIER_SYNC_HOME/run/"*.pid 2>/dev/null)" ]
+}
+
 @test "-u on a fresh machine, a killed scheduler, and -d" {
+    # A line that is no setting is told, and not taken for an answer.
+    mkdir -p "$GLACIER_SYNC_HOME"
+    echo 'no setting' >"$GLACIER_SYNC_HOME/.env"
     GLACIER_SYNC_MAX_DOWNLOADS=7 AWS_PROFILE=some-profile run airflow -u -p "$PORT"
     [ "$status" -eq 0 ]
     [[ $output == *"http://127.0.0.1:$PORT"* ]]

@@ -28,8 +28,14 @@ setup() {
     run main --faults -x
     [ "$status" -eq 0 ]
     [[ $output == *"environment test"* ]]
-    [[ $output == *"pytest <tests/faults|--faults|-x|>" ]]
+    [[ $output == *"pytest <-o|testpaths=tests/faults|--faults|-x|>" ]]
     [[ $output != *step* ]]
+}
+
+@test "--faults with a path runs that path alone" {
+    run main --faults tests/faults/test_kinds.py
+    [ "$status" -eq 0 ]
+    [[ $output == *"pytest <-o|testpaths=tests/faults|--faults|tests/faults/test_kinds.py|>" ]]
 }
 
 @test "--bench runs the benchmarks with their own requirements and programs" {

@@ -40,7 +40,7 @@ is_alive() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [^ZX]* ]]; }
 @test "a service runs on after its script, is found, and is stopped" {
     run in_script 'serve one; wait_for_services 20 is_up one'
     [ "$status" -eq 0 ]
-    run in_script 'service_pid one'
+    run in_script 'find_service one; printf "%s\n" "$SERVICE_PID"'
     [ "$status" -eq 0 ]
     is_alive "$output"
     pid=$output
@@ -79,7 +79,7 @@ is_alive() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [^ZX]* ]]; }
     for recorded in "$stranger 1 $(</proc/sys/kernel/random/boot_id)" \
         "$(cut -d' ' -f1,22 "/proc/$stranger/stat") another-boot" "$stranger" "nonsense" ""; do
         printf '%s\n' "$recorded" >"$FOLDER/run/one.pid"
-        run in_script 'service_pid one'
+        run in_script 'find_service one'
         [ "$status" -ne 0 ]
         run in_script 'stop_services 5 one'
         [ "$status" -eq 0 ]
@@ -96,7 +96,7 @@ is_alive() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [^ZX]* ]]; }
     in_script 'serve one; wait_for_services 20 is_up one'
     kill -KILL "$(cut -d' ' -f1 "$FOLDER/run/one.pid")"
     rm "$FOLDER/one"
-    run in_script 'until ! service_pid one; do sleep 0.1; done; serve one; wait_for_services 20 is_up one; service_pid one'
+    run in_script 'until ! find_service one; do sleep 0.1; done; serve one; wait_for_services 20 is_up one; find_service one'
     [ "$status" -eq 0 ]
 }
 
@@ -119,7 +119,7 @@ is_alive() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [^ZX]* ]]; }
     [ "$status" -eq 0 ]
     [[ $output == *"one didn't end within 1 seconds"* ]]
     [[ $output == *"killing $pid"* ]]
-    run in_script 'service_pid one'
+    run in_script 'find_service one'
     [ "$status" -ne 0 ]
 }
 
@@ -153,7 +153,7 @@ is_alive() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [^ZX]* ]]; }
         run ! is_alive "$service"
         [ ! -e "$FOLDER/run/one.pid" ]
     done
-    run in_script 'service_pid before'
+    run in_script 'find_service before'
     [ "$status" -eq 0 ]
 }
 

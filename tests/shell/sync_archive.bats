@@ -107,6 +107,25 @@ END
     diff -r "$work" "${archive}0/00/W1"
 }
 
+@test "an archive that goes away meanwhile is for later, whatever fails then" {
+    make_work W1
+    export archiveMarker=.archive
+    touch "${archive}0/.archive"
+    go_away="mv ${archive}0 $root/away && mkdir ${archive}0"
+    stub cp <<<"$go_away && exec /bin/cp \"\$@\""
+    sync_work -a "$archive" "$work"
+    failed 75 'copy to the archive' "the copy failed (cp ended with 1)*the archive's marker ${archive}0/.archive isn't there any more*"
+    [ -z "$(ls -A "${archive}0")" ]
+    rmdir "${archive}0" && mv "$root/away" "${archive}0"
+    rm "$stubs/cp"
+    stub audit-tool <<<"[[ \${!#} != $archive* ]] || { $go_away && exit 3; }"
+    sync_work -a "$archive" "$work"
+    failed 75 "audit of the archive's copy" "the audit of * failed*isn't there any more: is it mounted?*"
+    [ -z "$(ls -A "${archive}0")" ]
+    rmdir "${archive}0" && mv "$root/away" "${archive}0"
+    diff -r "$work" "${archive}0/00/W1"
+}
+
 @test "a new work gets its name only while the claim on it holds" {
     make_work W1
     export claimFile=$root/claim

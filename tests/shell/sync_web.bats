@@ -198,21 +198,34 @@ END
     [ ! -e "$web/pre" ]
 }
 
-@test "rclone ends with the script that is killed" {
-    cat >"$root/stubs/rclone" <<END
-#!/bin/sh
-echo \$\$ >"$root/started"
-exec sleep 600
-END
+# start_until_rclone [BODY]: starts a sync whose rclone hangs, if it comes behind the stub's body, and
+# waits until it does.
+start_until_rclone() {
+    printf '%s\n' '#!/bin/sh' "$@" "echo \$\$ >'$root/started'" 'exec sleep 600' >"$root/stubs/rclone"
     chmod +x "$root/stubs/rclone"
-    "$REPOSITORY/bin/syncOneWork.sh" -w "s3://$bucket" -s "$root/list" "$work" >/dev/null 2>&1 3>&- &
+    "$REPOSITORY/bin/syncOneWork.sh" -w "s3://$bucket" -s "$root/list" "$work" >"$root/output" 2>&1 3>&- &
     script=$!
     until [[ -s $root/started ]]; do
         kill -0 "$script"
         sleep 0.05
     done
+}
+
+@test "rclone ends with the script that is killed" {
+    start_until_rclone
     kill -KILL "$script"
     while kill -0 "$(cat "$root/started")" 2>/dev/null; do sleep 0.05; done
+}
+
+@test "stopped while the web copy is checked it says so in its log, and ends" {
+    real=$(command -v rclone)
+    start_until_rclone "[ \"\$1\" = check ] || exec '$real' \"\$@\""
+    kill -TERM "$script"
+    timeout 30 tail --pid "$script" -f /dev/null || { kill -KILL "$script" && false; }
+    status=0
+    wait "$script" || status=$?
+    [ "$status" -eq 143 ]
+    [[ $(tail -n 1 "$root/output") == "syncOneWork: W1: FAILED: check of the web copy: stopped by SIGTERM; run it again (exit status 143)" ]]
 }
 
 @test "a missing rclone is named with Debian's package, before anything is done" {

@@ -25,7 +25,7 @@ case "$*" in
     'volume inspect '*) [[ -e $STUB/volume ]] ;;
     'create '*) echo c0ffee ;;
     'cp '*) cp -r "$STUB/image/." "$3" ;;
-    'rm '*) ;;
+    'rm '*) echo "$2" >>"$STUB/removed" ;;
     *) echo "unexpected: docker $*" >&2; exit 9 ;;
 esac
 END
