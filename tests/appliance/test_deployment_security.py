@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from http.cookies import SimpleCookie
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import httpx
@@ -17,6 +19,8 @@ from tests.appliance.engine import Docker
 from glacier_sync.demo.samples import make_samples
 
 pytestmark = [pytest.mark.appliance, pytest.mark.timeout(1200)]
+
+_LOOK_SECONDS = 0.2
 
 VIEWER, VIEWERS_PASSWORD = "viewer", "only-for-looking"
 
@@ -52,8 +56,31 @@ print(json.dumps(sorted(found)))
 
 
 @pytest.fixture(scope="module")
-def deployment(appliance_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A deployment that has brought works to their ends."""
+def command_lines() -> Iterator[set[str]]:
+    """The command lines of all processes, the containers' too, as anybody on the machine could see them meanwhile."""
+    seen: set[str] = set()
+    ended = Event()
+
+    def look() -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                # It may have ended meanwhile.
+                with suppress(OSError):
+                    seen.add(path.read_text(encoding="utf-8", errors="replace"))
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    yield seen
+    ended.set()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def deployment(
+    appliance_image: str, command_lines: set[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    """A deployment that has brought works to their ends, while command lines were looked at."""
+    del command_lines
     with running_deployment(appliance_image, tmp_path_factory.mktemp("security")) as made:
         samples = make_samples(tmp_path_factory.mktemp("samples"))[:2]
         for sample in samples:
@@ -146,18 +173,39 @@ def test_a_viewer_changes_nothing(deployment: Deployment, routes: list[tuple[str
     with httpx.Client(base_url=f"{deployment.url}/api/v2", headers=headers, timeout=60) as client:
         assert client.get(f"dags/{DAG_ID}").is_success
         runs = client.get(f"dags/{DAG_ID}/dagRuns").json()["total_entries"]
+        bulk = {"actions": [{"action": "delete", "entities": ["x"]}]}
+        file_token = client.get(f"dags/{DAG_ID}").json()["file_token"]
         refused = {
             ("PATCH", f"dags/{DAG_ID}"): {"is_paused": True},
             ("DELETE", f"dags/{DAG_ID}"): None,
             ("POST", f"dags/{DAG_ID}/dagRuns"): {"logical_date": None},
             ("POST", f"dags/{DAG_ID}/clearTaskInstances"): {"dry_run": False},
+            ("POST", f"dags/{DAG_ID}/clearDagRuns"): {"dag_runs": [{"dag_run_id": "x"}], "dry_run": False},
+            ("POST", "backfills"): {
+                "dag_id": DAG_ID,
+                "from_date": "2024-01-01T00:00:00Z",
+                "to_date": "2024-01-02T00:00:00Z",
+            },
+            ("PUT", f"parseDagFile/{file_token}"): None,
             ("PATCH", "pools/syncs"): {"slots": 100},
+            ("PATCH", "pools"): bulk,
+            ("PATCH", "connections"): bulk,
+            ("PATCH", "variables"): bulk,
+            ("PATCH", f"dags/{DAG_ID}/dagRuns"): bulk,
             ("GET", "connections"): None,
             ("GET", "variables"): None,
             ("GET", "config"): None,
         }
         for (method, path), body in refused.items():
             assert client.request(method, path, json=body).status_code == 403, (method, path)
+        for method, path in routes:
+            # A favourite is a mark of the viewer's own.
+            if method == "GET" or not path.startswith("/api/v2/") or path.endswith("favorite"):
+                continue
+            url = deployment.url + filled(path.replace("{dag_id}", DAG_ID))
+            answer = client.request(method, url, json=None if method == "DELETE" else {})
+            # Some look at what they are told, or for what is named, before they ask who it is.
+            assert answer.status_code in (403, 404, 422), (method, path, answer.status_code)
         assert client.get(f"dags/{DAG_ID}/dagRuns").json()["total_entries"] >= runs
         assert not client.get(f"dags/{DAG_ID}").json()["is_paused"]
 
@@ -189,12 +237,14 @@ def test_every_answer_has_the_headers_against_framing_and_misreading(deployment:
     assert headers["referrer-policy"] == "same-origin"
 
 
-def test_no_secret_is_anywhere_else(deployment: Deployment, docker: Docker) -> None:
+def test_no_secret_is_anywhere_else(deployment: Deployment, docker: Docker, command_lines: set[str]) -> None:
     secrets = dict(secret_values(deployment.folder / "secrets"))
     assert {"admin-password", "fernet-key", "jwt-secret", "ledger-database-url"} <= secrets.keys()
+    ran = "\n".join(command_lines.copy())
+    assert "syncOneWork.sh" in ran
     found = [
         f"{name} in {place}"
-        for place, text in places(deployment, docker)
+        for place, text in (*places(deployment, docker), ("a command line", ran))
         for name, value in secrets.items()
         if value in text
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,10 +18,15 @@ _AT_ONCE = 3
 
 @dataclass(frozen=True)
 class Case:
-    """Bags that are restored, and runs on them that are struck one after the other."""
+    """Bags that are restored, and runs on them that are struck one after the other; ``settings`` are changed.
+
+    Those that are ``fed`` come through the watched folder.
+    """
 
     bags: Sequence[Bag]
     strikes: Sequence[Strike]
+    settings: Mapping[str, object] = field(default_factory=dict)
+    fed: bool = False
 
     @property
     def small(self) -> str | None:
@@ -58,9 +63,9 @@ def happen(scenes: Scenes, cases: Iterable[Case]) -> Outcome:
     return outcome
 
 
-def boundaries(scenes: Scenes, *bagged: Bag) -> list[str]:
-    """Return the boundaries of a run that nothing happens to."""
-    with scenes.scene(*bagged) as scene:
+def boundaries(scenes: Scenes, *bagged: Bag, fed: bool = False, **changed: object) -> list[str]:
+    """Return the boundaries of a run that nothing happens to; its scene is as ``Scenes.scene`` says."""
+    with scenes.scene(*bagged, fed=fed, **changed) as scene:
         reached = scene.boundaries()
         _require(invariants.in_the_end(scene))
     return reached
@@ -87,11 +92,11 @@ class BrokenPromiseError(AssertionError):
 def _judged(scenes: Scenes, case: Case) -> Outcome:
     outcome = Outcome()
     try:
-        with scenes.scene(*case.bags, small=case.small) as scene:
+        with scenes.scene(*case.bags, small=case.small, fed=case.fed, **case.settings) as scene:
             for strike in case.strikes:
                 outcome.strikes += scene.struck(strike)
                 outcome.findings.add(invariants.at_any_time(scene))
-                scene.make_room()
+                scene.mend()
             scene.recover()
             outcome.findings.add(invariants.in_the_end(scene))
             _require(outcome.findings)

@@ -12,7 +12,7 @@ from tests.support.pipeline import Bag, is_archived, messages_left
 from glacier_sync.ledger import LedgerObject, Phase
 from glacier_sync.pipeline import fixity
 
-_ONCE = ("restored", "downloaded", "debagged", "synced")
+ONCE = ("downloaded", "debagged", "synced")
 
 
 @dataclass
@@ -35,30 +35,37 @@ class Findings:
 
 
 def at_any_time(scene: Scene) -> Findings:
-    """Judge what must hold at every instant: no message is lost, and what has its name in the archive is whole."""
+    """Judge what must hold at every instant.
+
+    No message and no original is lost, what has its name in the archive is whole, and
+    nothing lies where the archive isn't mounted.
+    """
     found = Findings()
-    waiting = messages_left(scene.place.site)
-    recorded = {item.key for item in scene.place.ledger.objects()}
-    if waiting < len({bag.key for bag in scene.bags} - recorded):
-        found.lost.append(f"{waiting} messages in the queue, and only {sorted(recorded)} in the ledger")
+    if scene.incoming_dir:
+        found.lost += [f"{bag.zip_path.name} isn't whole any more" for bag in scene.bags if not scene.originals(bag)]
+    else:
+        found.lost += _lost_messages(scene)
     found.unverified += [
         f"{work.name} has its name in the archive, and isn't whole"
         for bag in scene.bags
         for work in bag.works
         if scene.place.archived(work.name).exists() and not is_archived(scene.place, work)
     ]
+    if scene.archive_away.exists():
+        found.left += [f"{path} where the archive isn't mounted" for path in _files(scene.archive_root)]
     return found
 
 
-def in_the_end(scene: Scene, *, hopeless: bool = False) -> Findings:
+def in_the_end(scene: Scene, *, hopeless: bool = False, restores: int = 1) -> Findings:
     """Judge what must hold when all that was announced has been worked on.
 
-    Every good bag is synced; a ``hopeless`` one has failed, with a reason.
+    Every good bag is synced; a ``hopeless`` one has failed, with a reason. None was
+    restored more than ``restores`` times.
     """
     place, found = scene.place, Findings()
     items = place.ledger.objects()
     for bag in scene.bags:
-        own = [item for item in items if item.key == bag.key]
+        own = [item for item in items if item.key == scene.key_of(bag)]
         if not own:
             found.lost.append(f"{bag.key} isn't in the ledger")
         if len(own) > 1:
@@ -67,13 +74,33 @@ def in_the_end(scene: Scene, *, hopeless: bool = False) -> Findings:
             if hopeless:
                 _judge_failed(item, found)
             else:
-                _judge_synced(scene, bag, item, found)
+                _judge_synced(scene, bag, item, found, restores)
     if messages_left(place.site):
         found.lost.append(f"{messages_left(place.site)} messages are still in the queue")
+    if scene.incoming_dir:
+        _judge_folders(scene, found)
     synced = {work.rid for item in items for work in item.works if item.phase is Phase.SYNCED}
     found.left += [f"{name} in the working folder" for name in place.working_data()]
     found.left += [f"{path} in the archive" for path in _archived(scene) if path.name not in synced]
     return found
+
+
+def _lost_messages(scene: Scene) -> Iterator[str]:
+    waiting = messages_left(scene.place.site)
+    recorded = {item.key for item in scene.place.ledger.objects()}
+    if waiting < len({bag.key for bag in scene.bags} - recorded):
+        yield f"{waiting} messages in the queue, and only {sorted(recorded)} in the ledger"
+
+
+def _judge_folders(scene: Scene, found: Findings) -> None:
+    """Each original is in the retention folder, once, and nothing else is in it nor in the others."""
+    originals = [path for bag in scene.bags for path in scene.originals(bag)]
+    kept = scene.place.settings.retention_dir
+    assert kept is not None
+    found.left += [f"{path}" for path in (*scene.fed_files(), *_files(kept)) if path not in originals]
+    found.left += [f"{path} is for the feeder" for path in kept.glob("*.new")]
+    found.lost += [f"{bag.zip_path.name} isn't kept" for bag in scene.bags if not scene.originals(bag)]
+    found.duplicated += [f"{path}" for bag in scene.bags for path in scene.originals(bag)[1:]]
 
 
 def _judge_failed(item: LedgerObject, found: Findings) -> None:
@@ -81,13 +108,15 @@ def _judge_failed(item: LedgerObject, found: Findings) -> None:
         found.lost.append(f"{item.key} is {item.phase}: {item.failure_reason}")
 
 
-def _judge_synced(scene: Scene, bag: Bag, item: LedgerObject, found: Findings) -> None:
+def _judge_synced(scene: Scene, bag: Bag, item: LedgerObject, found: Findings, restores: int) -> None:
     place = scene.place
     if item.phase is not Phase.SYNCED:
         found.lost.append(f"{item.key} is {item.phase}: {place.ledger.events(item.id)[-1].message}")
         return
     kinds = place.kinds(item.id)
-    found.duplicated += [f"{item.key} was {kinds.count(kind)} times {kind}" for kind in _ONCE if kinds.count(kind) != 1]
+    found.duplicated += [f"{item.key} was {kinds.count(kind)} times {kind}" for kind in ONCE if kinds.count(kind) != 1]
+    if not 1 <= kinds.count("restored") <= restores:
+        found.duplicated.append(f"{item.key} was {kinds.count('restored')} times restored")
     if item.claimed_by:
         found.left.append(f"{item.key} is still claimed by {item.claimed_by}")
     for work in bag.works:
@@ -95,6 +124,10 @@ def _judge_synced(scene: Scene, bag: Bag, item: LedgerObject, found: Findings) -
             found.lost.append(f"{work.name} isn't in the archive")
         elif not is_archived(place, work) or not fixity.check(place.settings, place.ledger, work.name).intact:
             found.unverified.append(f"{work.name} in the archive isn't what the bag holds")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if not path.is_dir())
 
 
 def _archived(scene: Scene) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from tests.faults.invariants import Findings
 PROPERTY = "fault"
 
 _KILLS, _S3, _SQS = (f"tests/faults/test_{name}.py" for name in ("kills", "s3", "sqs"))
+_RESTORES, _VERSIONS, _ROOM = (f"tests/faults/test_{name}.py" for name in ("restores", "versions", "room"))
 _DATABASES, _DISKS, _ARCHIVE = (f"tests/faults/test_{name}.py" for name in ("databases", "disks", "archive"))
 _MACHINE, _DEPLOYMENT, _HOSTILE = (f"tests/faults/test_{name}.py" for name in ("machine", "deployment", "hostile"))
 
@@ -18,6 +19,10 @@ KINDS: Mapping[str, str] = {
     "killed at a boundary: the run": f"{_KILLS}::test_killed_at_chosen_boundaries",
     "killed at a boundary: the group": f"{_KILLS}::test_killed_at_chosen_boundaries",
     "killed at a boundary: the helper": f"{_KILLS}::test_helpers_killed_at_many_boundaries",
+    "killed at a boundary: the web copy": f"{_KILLS}::test_killed_at_a_boundary_of_the_web_copy",
+    "killed at a boundary: the watched folder": (
+        f"{_KILLS}::test_killed_at_a_boundary_of_the_feeder_and_the_watched_folder"
+    ),
     "killed at a random instant": f"{_KILLS}::test_killed_at_random_instants",
     "services of a deployment are killed": f"{_DEPLOYMENT}::test_services_that_are_killed",
     "S3: 503 SlowDown": f"{_S3}::test_trouble_that_passes",
@@ -34,6 +39,8 @@ KINDS: Mapping[str, str] = {
     "S3: the object is replaced": f"{_S3}::test_an_object_that_is_replaced",
     "S3: the object is deleted": f"{_S3}::test_an_object_that_is_deleted",
     "S3: the restored copy has expired": f"{_S3}::test_a_restored_copy_that_expires",
+    "S3: an expired copy is restored again": f"{_RESTORES}::test_an_expired_copy_that_is_restored_again",
+    "a second version of an object": f"{_VERSIONS}::test_a_second_version_that_arrives_while_the_first_is_in_work",
     "SQS: throttled": f"{_SQS}::test_messages_that_cannot_be_received",
     "SQS: 500 InternalError": f"{_SQS}::test_messages_that_cannot_be_received",
     "SQS: received messages don't arrive": f"{_SQS}::test_messages_that_cannot_be_received",
@@ -46,6 +53,7 @@ KINDS: Mapping[str, str] = {
     "SQS: poisoned messages, to the dead-letter queue": f"{_SQS}::test_a_poisoned_message",
     "SQS: the queue is deleted": f"{_SQS}::test_a_queue_that_is_deleted_meanwhile",
     "SQS and S3 are away": f"{_SQS}::test_a_service_that_is_away",
+    "more works than the disk holds": f"{_ROOM}::test_works_of_17_gb_on_a_disk_with_room_for_three",
     "the working folder's disk is full": f"{_DISKS}::test_a_disk_that_is_full",
     "the archive's disk is full": f"{_DISKS}::test_a_disk_that_is_full",
     "the logs' disk is full": f"{_DISKS}::test_a_disk_that_is_full",
@@ -54,9 +62,11 @@ KINDS: Mapping[str, str] = {
     "ledger: the server is restarted": f"{_DATABASES}::test_a_server_that_is_restarted",
     "ledger: its connections are ended": f"{_DATABASES}::test_connections_that_are_ended",
     "ledger: the server is read-only": f"{_DATABASES}::test_a_server_that_is_read_only",
+    "ledger: the server's disk is full": f"{_DATABASES}::test_a_server_whose_disk_is_full",
     "ledger: the file's disk is read-only": f"{_DATABASES}::test_a_file_on_a_disk_that_is_read_only",
     "ledger: another program locks the file": f"{_DATABASES}::test_a_file_that_is_locked",
     "archive: not mounted": f"{_ARCHIVE}::test_an_archive_that_is_not_mounted",
+    "archive: replaced by an empty folder": f"{_ARCHIVE}::test_an_archive_that_is_replaced_by_an_empty_folder",
     "archive: read-only": f"{_ARCHIVE}::test_an_archive_that_is_read_only",
     "archive: no inodes left": f"{_ARCHIVE}::test_an_archive_without_inodes",
     "archive: slow": f"{_ARCHIVE}::test_an_archive_that_is_slow",
@@ -106,8 +116,8 @@ def table(reports: Iterable[object]) -> dict[str, Row]:
 
 def as_markdown(rows: Mapping[str, Row]) -> str:
     """Return the table as docs/reliability.md has it."""
-    lines = ["| fault | times injected | lost | duplicated | unverified |", "|---|--:|--:|--:|--:|"]
-    lines += [
-        f"| {kind} | {row.times:,} | {row.lost} | {row.duplicated} | {row.unverified} |" for kind, row in rows.items()
-    ]
+    lines = ["| fault | test | times injected | lost | duplicated | unverified |", "|---|---|--:|--:|--:|--:|"]
+    for kind, row in rows.items():
+        path = KINDS[kind].partition("::")[0]
+        lines.append(f"| {kind} | `{path}` | {row.times:,} | {row.lost} | {row.duplicated} | {row.unverified} |")
     return "\n".join(lines) + "\n"

@@ -30,7 +30,7 @@ from tests.support.pipeline import (
     run_in_group,
     show_again,
 )
-from tests.support.processes import PROCESSES
+from tests.support.processes import PROCESSES, start, wait_for_end
 
 from glacier_sync.ledger import Ledger
 from glacier_sync.settings import Settings
@@ -41,6 +41,8 @@ PAUSE = 0.02
 LOCK_SECONDS = 3
 # What of a scene may have a disk of its own.
 PARTS = ("data", "archive", "logs", "ledger")
+MOUNT = "mount"
+_FOLDERS = ("incoming_dir", "watched_dir", "retention_dir")
 
 HOST, FILES = "FAULTS_HOST", "FAULTS_FILES"
 _CLONE_NEWUTS = 0x04000000
@@ -56,7 +58,8 @@ class Strike:
     ``what`` is killed: the ``run`` (its process alone: what it started goes on), its
     ``group`` (all of it, as a container's death does), or the ``helper`` (the program
     that is at the boundary, which may be the run itself), or any process by its number.
-    Or it is one of PARTS, whose disk is full from then on.
+    Or it is one of PARTS, whose disk is full from then on; or MOUNT: an empty folder
+    is in the archive's place.
     """
 
     what: str
@@ -87,10 +90,33 @@ class Scene:
         return site.client.sqs.get_queue_url(QueueName=site.queue_name)["QueueUrl"]
 
     def announce(self, *bagged: Bag) -> None:
-        """Announce bags that the bucket has."""
+        """Announce bags that the bucket has; or put them into the incoming folder, if the scene has one."""
         for bag in bagged:
             self.bags.append(bag)
-            self.place.site.send(message(record(self.place.site, bag.key)))
+            if self.incoming_dir:
+                shutil.copy(bag.zip_path, self.incoming_dir)
+            else:
+                self.place.site.send(message(record(self.place.site, bag.key)))
+
+    def key_of(self, bag: Bag) -> str:
+        """Return the key that a bag has in the ledger."""
+        return bag.zip_path.name if self.incoming_dir else bag.key
+
+    @property
+    def incoming_dir(self) -> Path | None:
+        """Where zips are put for the feeder."""
+        return self.place.settings.incoming_dir
+
+    def fed_files(self) -> list[Path]:
+        """Return the files that the feeder or the pipeline still have to take."""
+        folders = (self.place.settings.incoming_dir, self.place.settings.watched_dir)
+        return [path for folder in folders if folder for path in folder.iterdir()]
+
+    def originals(self, bag: Bag) -> list[Path]:
+        """Return where a bag that was put into the incoming folder lies whole."""
+        folders = (self.place.settings.incoming_dir, self.place.settings.retention_dir)
+        found = (path for folder in folders if folder for path in folder.rglob(bag.zip_path.name))
+        return [path for path in found if path.read_bytes() == bag.zip_path.read_bytes()]
 
     def boundaries(self) -> list[str]:
         """Run the pipeline and return its boundaries."""
@@ -100,18 +126,31 @@ class Scene:
         """Run the pipeline until the strike, or what comes of it, ends it; tell whether it was not over before."""
         if strike.after is None:
             trace = self._new_trace()
-            self._traced(trace, str(strike.at), str(self.place.home / strike.part) if strike.part else strike.what)
+            self._traced(trace, str(strike.at), self._how(strike))
             return Path(f"{trace}{boundaries.STRUCK}").exists()
         process = self._start({})
-        process.join(strike.after)
+        wait_for_end(process, strike.after)
         running = process.is_alive()
         kill(process, with_children=strike.what == "group")
         return running
 
-    def make_room(self) -> None:
-        """Remove what fills a disk."""
+    def mend(self) -> None:
+        """Remove what fills a disk, and mount the archive."""
         for filler in self.place.home.glob(f"*/{boundaries.FILLER}"):
             filler.unlink()
+        if self.archive_away.exists():
+            shutil.rmtree(self.archive_root)
+            self.archive_away.rename(self.archive_root)
+
+    @property
+    def archive_root(self) -> Path:
+        """The part of the archive's tree that the works are in."""
+        return Path(f"{self.place.settings.archive_parent}0")
+
+    @property
+    def archive_away(self) -> Path:
+        """Where that is while it isn't mounted."""
+        return Path(f"{self.archive_root}{boundaries.MOVED}")
 
     def start(self, *, host: str = "", files: int = 0) -> Any:
         """Start a run: on another machine, by its name, or with so few open files."""
@@ -123,15 +162,21 @@ class Scene:
         while True:
             show_again(self.place.site)
             process = self._start({})
-            process.join(SECONDS)
+            wait_for_end(process, SECONDS)
             assert process.exitcode == 0, f"a clean run ended with {process.exitcode}"
-            if not messages_left(self.place.site) and all(i.phase.is_terminal for i in self.place.ledger.objects()):
+            waiting = messages_left(self.place.site) or self.fed_files()
+            if not waiting and all(item.phase.is_terminal for item in self.place.ledger.objects()):
                 break
             assert time.monotonic() < until, self.place.ledger.events()[-5:]
             time.sleep(PAUSE)
         while any(map(_is_there, self.groups)):
             assert time.monotonic() < until, "what a killed run had started doesn't end"
             time.sleep(PAUSE)
+
+    def _how(self, strike: Strike) -> str:
+        if strike.what == MOUNT:
+            return f"{boundaries.AWAY}{self.archive_root}"
+        return str(self.place.home / strike.part) if strike.part else strike.what
 
     def _new_trace(self) -> Path:
         trace = self.place.home / f"boundaries-{len(self.groups)}"
@@ -140,13 +185,13 @@ class Scene:
 
     def _traced(self, trace: Path, at: str, how: str) -> list[str]:
         process = self._start({boundaries.TRACE: str(trace), boundaries.AT: at, boundaries.HOW: how})
-        process.join(SECONDS)
+        wait_for_end(process, SECONDS)
         assert not process.is_alive(), f"a run didn't end in {SECONDS} s"
         return [line.rstrip() for line in trace.read_text("ascii").splitlines()]
 
     def _start(self, more: Mapping[str, str]) -> Any:
         process = PROCESSES.Process(target=_run, args=({**self.environment, **more},), daemon=True)
-        process.start()
+        start(process)
         self.groups.append(process.pid)
         return process
 
@@ -170,10 +215,11 @@ class Scenes:
             self._site.put(bag.key, bag.zip_path.read_bytes())
 
     @contextmanager
-    def scene(self, *bagged: Bag, small: str | None = None, **changed: object) -> Iterator[Scene]:
+    def scene(self, *bagged: Bag, small: str | None = None, fed: bool = False, **changed: object) -> Iterator[Scene]:
         """Set a scene in which bags that are stored are announced; its folder stays if the case fails.
 
-        ``small`` is the one of PARTS that has a small disk of its own. ``changed`` are settings.
+        ``small`` is the one of PARTS that has a small disk of its own. Where it is
+        ``fed``, bags come through the watched folder. ``changed`` are settings.
         """
         number = next(_numbers)
         site = replace(self._site, queue_name=f"{self._site.queue_name}-{number}")
@@ -187,6 +233,7 @@ class Scenes:
             "sqs_wait_seconds": 0,
             "keep_free_mib": 0,
             "workers": 1,
+            **({name: home / name for name in _FOLDERS} | {"settle_seconds": 1e-6} if fed else {}),
             **changed,
         }
         environment = {**os.environ, **{f"GLACIER_SYNC_{name.upper()}": str(value) for name, value in values.items()}}
@@ -209,8 +256,13 @@ class Scenes:
         settings.site_config_dir.mkdir(parents=True)
         (settings.home / "ledger").mkdir(exist_ok=True)
         shutil.copy(self._empty_ledger, settings.home / "ledger")
+        for folder in filter(None, (settings.incoming_dir, settings.watched_dir, settings.retention_dir)):
+            folder.mkdir()
         for part in range(4):
-            Path(f"{settings.archive_parent}{part}").mkdir(parents=True)
+            root = Path(f"{settings.archive_parent}{part}")
+            root.mkdir(parents=True)
+            if settings.archive_marker:
+                (root / settings.archive_marker).touch()
         return settings
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 
 import psutil
 import pytest
 from tests.faults import invariants
+from tests.faults.cases import Case, boundaries, happen
 from tests.faults.conftest import Note
 from tests.faults.disks import remount
-from tests.faults.scene import SECONDS, Scene, Scenes
+from tests.faults.scene import MOUNT, SECONDS, Scene, Scenes, Strike
 from tests.support.pipeline import Bag, Bagger
 
 from glacier_sync.pipeline import RetryLater
 
 RID = "W1TEST01"
 SHORT_LEASE = 0.02  # minutes
+# An empty mount point is told from the archive, and no object is blamed for it.
+MARKED = {"archive_marker": ".archive", "max_unknown_errors": 1}
+MANY = 30
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def put_off(scene: Scene) -> str:
     """Run once; return why the work was put off."""
     (outcome,) = scene.place.run().outcomes.values()
     assert isinstance(outcome, RetryLater), outcome
-    assert not outcome.unknown, outcome
+    assert [item.unknown_errors for item in scene.place.ledger.objects()] == [0], outcome
     return outcome.reason
 
 
@@ -54,6 +59,36 @@ def test_an_archive_that_is_not_mounted(scene: Scene, note: Note) -> None:
     assert not root.exists()
     root.with_name("elsewhere").rename(root)
     note("archive: not mounted", finished(scene))
+
+
+def test_an_archive_that_is_replaced_by_an_empty_folder(scenes: Scenes, made: Bag, note: Note) -> None:
+    """Before the run, and right before the copy gets its name."""
+    with scenes.scene(made, **MARKED) as scene:
+        scene.archive_root.rename(scene.archive_away)
+        scene.archive_root.mkdir()
+        assert "lacks its marker .archive: is it mounted?" in put_off(scene)
+        assert list(scene.archive_root.iterdir()) == []
+        scene.mend()
+        last = next(at for at, place in enumerate(scene.boundaries(), 1) if place.startswith("bash mv "))
+        note("archive: replaced by an empty folder", finished(scene))
+    note.cases("archive: replaced by an empty folder", happen(scenes, [replaced(made, last)]))
+
+
+@pytest.mark.slow_faults
+@pytest.mark.timeout(1200)
+def test_an_archive_that_is_replaced_by_an_empty_folder_anywhere(
+    scenes: Scenes, made: Bag, note: Note, dice: random.Random
+) -> None:
+    """While anybody looks at the archive or writes there."""
+    reached = boundaries(scenes, made)
+    first = reached.index("bash check_place")
+    last = max(at for at, place in enumerate(reached) if place.startswith("pipeline.destination:"))
+    outcome = happen(scenes, [replaced(made, at) for at in sorted(dice.sample(range(first, last + 2), MANY))])
+    note.cases("archive: replaced by an empty folder", outcome)
+
+
+def replaced(made: Bag, at: int) -> Case:
+    return Case([made], [Strike(MOUNT, at=at)], MARKED)
 
 
 def test_an_archive_that_is_read_only(scene: Scene, note: Note) -> None:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 import pytest
 from tests.faults import invariants
 from tests.faults.conftest import Note
-from tests.faults.disks import remount
+from tests.faults.disks import disk, remount
+from tests.faults.hooks import boundaries
 from tests.faults.invariants import Findings
 from tests.faults.scene import Scene, Scenes, Strike
-from tests.support.pipeline import Bag, Bagger
+from tests.support.pipeline import Bag, Bagger, show_again
 from tests.support.postgres import PostgresServer, postgres_server
 
 from glacier_sync.ledger import LedgerUnavailableError
 
 # Boundaries of a run between its first look at the ledger and its bash.
 EARLY = range(20, 150)
+MANY = 20
+# Its own files take some 40 MiB; the rest can be filled.
+SERVERS_DISK = "size=80M"
 
 
 @pytest.fixture
@@ -108,6 +114,58 @@ def test_a_server_that_is_read_only(scene: Scene, server: PostgresServer, note: 
     )
     scene.place.ledger.close()
     note("ledger: the server is read-only", settle(scene))
+
+
+@pytest.fixture
+def small_server() -> Iterator[tuple[PostgresServer, Path]]:
+    """A server on a small disk of its own, and where that is mounted."""
+    # The server's user must be able to enter the folder.
+    folder = Path(tempfile.mkdtemp(prefix="glacier-sync-postgres-"))
+    try:
+        with disk(folder, SERVERS_DISK), postgres_server(folder) as running:
+            yield running, folder
+    finally:
+        folder.rmdir()
+
+
+def test_a_server_whose_disk_is_full(
+    scenes: Scenes, made: Bag, small_server: tuple[PostgresServer, Path], note: Note, dice: random.Random
+) -> None:
+    """Before a run, and at a boundary of one."""
+    filled(scenes, made, small_server, note, dice, times=1)
+
+
+@pytest.mark.slow_faults
+@pytest.mark.timeout(1200)
+def test_a_server_whose_disk_is_full_anywhere(
+    scenes: Scenes, made: Bag, small_server: tuple[PostgresServer, Path], note: Note, dice: random.Random
+) -> None:
+    filled(scenes, made, small_server, note, dice, times=MANY)
+
+
+def filled(
+    scenes: Scenes,
+    made: Bag,
+    small_server: tuple[PostgresServer, Path],
+    note: Note,
+    dice: random.Random,
+    *,
+    times: int,
+) -> None:
+    server, folder = small_server
+    for at in [dice.choice(EARLY) for _ in range(times)]:
+        execute(server, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        with scenes.scene(made, ledger_url=server.url) as scene:
+            boundaries.fill(str(folder))
+            (problem,) = scene.place.run().problems
+            assert "has no space left" in str(problem)
+            found = invariants.at_any_time(scene)
+            (folder / boundaries.FILLER).unlink()
+            show_again(scene.place.site)
+            struck = scene.struck(Strike(str(folder), at=at))
+            (folder / boundaries.FILLER).unlink(missing_ok=True)
+            found.add(settle(scene))
+            note("ledger: the server's disk is full", found, 1 + struck)
 
 
 def test_a_file_on_a_disk_that_is_read_only(scenes: Scenes, made: Bag, note: Note) -> None:

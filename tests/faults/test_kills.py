@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 import pytest
 from tests.faults.cases import Case, boundaries, happen, seconds_of_a_run
 from tests.faults.conftest import Note
 from tests.faults.scene import Scenes, Strike
-from tests.support.pipeline import Bagger
+from tests.support.aws import REGION, Site
+from tests.support.pipeline import Bag, Bagger, tree
 
 FEW, MANY = 3, 40
 KILLS_IN_A_ROW = 3
@@ -55,6 +57,74 @@ def test_helpers_killed_at_many_boundaries(scenes: Scenes, bag: Bagger, note: No
     last = len(boundaries(scenes, made))
     cases = [Case([made], [Strike("helper", at=at)]) for at in range(1, last + 1, EVERY)]
     note.cases("killed at a boundary: the helper", happen(scenes, cases))
+
+
+def test_killed_at_a_boundary_of_the_web_copy(
+    scenes: Scenes, aws: Site, bag: Bagger, note: Note, dice: random.Random
+) -> None:
+    killed_in_the_web_copy(scenes, aws, bag("W1TEST01"), note, dice, times=1)
+
+
+@pytest.mark.slow_faults
+@pytest.mark.timeout(1200)
+def test_killed_at_many_boundaries_of_the_web_copy(
+    scenes: Scenes, aws: Site, bag: Bagger, note: Note, dice: random.Random
+) -> None:
+    killed_in_the_web_copy(scenes, aws, bag("W1TEST01"), note, dice, times=24)
+
+
+def test_killed_at_a_boundary_of_the_feeder_and_the_watched_folder(
+    scenes: Scenes, bag: Bagger, note: Note, dice: random.Random
+) -> None:
+    made = bag("W1TEST01")
+    reached = boundaries(scenes, made, fed=True)
+    rooms = ("pipeline.feeder:", "pipeline.retention:", "pipeline.watched:")
+    own = [at for at, place in enumerate(reached, 1) if place.startswith(rooms)]
+    cases = [Case([made], [Strike("group", at=at)], fed=True) for at in dice.sample(own, 2)]
+    note.cases("killed at a boundary: the watched folder", happen(scenes, cases))
+
+
+@pytest.mark.slow_faults
+@pytest.mark.timeout(1200)
+def test_killed_at_many_boundaries_of_the_feeder_and_the_watched_folder(
+    scenes: Scenes, bag: Bagger, note: Note, dice: random.Random
+) -> None:
+    """At each of the feeder's, and here and there in what follows it; then somewhere in the run that goes on."""
+    made = bag("W1TEST01")
+    reached = boundaries(scenes, made, fed=True)
+    begin = 1 + max(at for at, place in enumerate(reached, 1) if place.startswith("pipeline.retention:"))
+    chosen = [*range(1, begin + 1), *dice.sample(range(begin + 1, len(reached) + 1), 20)]
+    cases = [
+        Case([made], [Strike("group", at=at), Strike("run", at=dice.randint(1, AGAIN))], fed=True) for at in chosen
+    ]
+    note.cases("killed at a boundary: the watched folder", happen(scenes, cases))
+
+
+def killed_in_the_web_copy(
+    scenes: Scenes, aws: Site, made: Bag, note: Note, dice: random.Random, *, times: int
+) -> None:
+    """Each case has a folder of its own in the web's bucket, which has all images in the end."""
+    bucket = f"web.{aws.bucket}"
+    aws.client.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})  # type: ignore[typeddict-item]
+    scenes.store(made)
+    reached = boundaries(scenes, made, web_parent=f"s3://{bucket}/0")
+    first, last = (reached.index(f"bash {step}") + 1 for step in ("copy_to_web", "note_success"))
+    cases = [
+        Case(
+            [made], [Strike(dice.choice(["run", "group", "helper"]), at=at)], {"web_parent": f"s3://{bucket}/{number}"}
+        )
+        for number, at in enumerate(dice.sample(range(first, last), times), 1)
+    ]
+    outcome = happen(scenes, cases)
+    work = made.works[0]
+    images = {name: hashlib.md5((work / "images" / name).read_bytes()).hexdigest() for name in tree(work / "images")}
+    for number in range(times + 1):
+        prefix = f"{number}/{work.name}/images/"
+        listed = aws.client.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        if {each["Key"].removeprefix(prefix): each["ETag"].strip('"') for each in listed} != images:
+            outcome.findings.lost.append(f"the web copy {prefix} isn't whole")
+    assert not outcome.findings.lost
+    note.cases("killed at a boundary: the web copy", outcome)
 
 
 @pytest.mark.slow_faults

@@ -112,7 +112,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        sent = self.rfile.read(int(headers.get("content-length", 0)))
+        size = int(headers.get("content-length", 0))
+        sent = self.rfile.read(size)
+        if len(sent) < size:
+            # The sender died in the middle: no server would take that for a request.
+            self.close_connection = True
+            return
         self.proxy.requests.append((self.command, self.path, headers.get("range", "")))
         self.proxy.headers.append(headers.copy())
         fault = self.proxy.fault(self.command, self.path, headers)

@@ -15,6 +15,7 @@ count_boundary() {
         run) kill -KILL "$FAULTS_RUN" ;;
         helper) kill -KILL "$BASHPID" ;;
         [0-9]*) kill -KILL "$FAULTS_HOW" ;;
+        away:*) mv -- "${FAULTS_HOW#away:}" "${FAULTS_HOW#away:}.away" && mkdir -- "${FAULTS_HOW#away:}" ;;
         *) head -c 64M /dev/zero >"$FAULTS_HOW/filler" 2>/dev/null || return 0 ;;
     esac
 }

@@ -19,11 +19,15 @@ from typing import Any
 
 TRACE = "FAULTS_TRACE"  # the file of the boundaries, each a line of RECORD bytes
 AT = "FAULTS_AT"  # the number of the one at which the fault strikes; empty: none
-HOW = "FAULTS_HOW"  # whom it kills: "run", "group", "helper", a number of a process; or a folder, whose disk it fills
+# Whom it kills: "run", "group", "helper", a number of a process; or a folder, whose disk it
+# fills; or "away:" and a folder, in whose place it puts an empty one.
+HOW = "FAULTS_HOW"
 RUN = "FAULTS_RUN"  # the run's process, which leads its group
 RECORD = 96
 STRUCK = ".struck"  # behind the trace's name: a folder that is there once the fault has struck
 FILLER = "filler"
+AWAY = "away:"
+MOVED = ".away"  # behind the name of the folder that was moved away
 
 _LARGEST_MIB = 64
 
@@ -73,17 +77,25 @@ class _Counter:
             os.kill(run if how == "run" else os.getpid(), signal.SIGKILL)
         elif how.isdecimal():
             os.kill(int(how), signal.SIGKILL)
+        elif how.startswith(AWAY):
+            _take_away(how.removeprefix(AWAY))
         else:
-            _fill(how)
+            fill(how)
 
 
-def _fill(folder: str) -> None:
+def fill(folder: str) -> None:
     """Leave no space on a small disk."""
     descriptor = os.open(f"{folder}/{FILLER}", os.O_WRONLY | os.O_CREAT)
     with contextlib.suppress(OSError):
         for _ in range(_LARGEST_MIB):
             os.write(descriptor, bytes(2**20))
     os.close(descriptor)
+
+
+def _take_away(folder: str) -> None:
+    """Leave an empty folder, as a disk does that isn't mounted any more."""
+    os.rename(folder, f"{folder}{MOVED}")  # noqa: PTH104 - as above
+    os.mkdir(folder)  # noqa: PTH102
 
 
 def _place(frame: FrameType | None) -> str:
