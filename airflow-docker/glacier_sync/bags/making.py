@@ -18,6 +18,7 @@ from typing import IO
 
 from glacier_sync.bags.disk import sync_folder
 from glacier_sync.bags.errors import BusyError, PathError, WorkExistsError, unreadable, writing
+from glacier_sync.bags.interrupts import closed_whole, interrupts_held_back
 from glacier_sync.bags.matching import find_works
 from glacier_sync.bags.names import encode_path, shown, unsafe
 from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX
@@ -100,21 +101,27 @@ def _check_works(works: Sequence[Path], zip_path: Path) -> None:
 def _part_file(zip_path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
     """Open the file that the zip grows in, empty and locked; remove it if it isn't placed."""
     part = zip_path.with_name(f"{zip_path.name}.part")
-    with part.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ours = os.path.samestat(os.fstat(file.fileno()), part.stat())
-        except (BlockingIOError, FileNotFoundError):
-            ours = False
-        if not ours:
-            raise BusyError(f"{shown(str(zip_path))} is being made by another process: wait until it has ended")
-        with part.open("r+b") as writable:
-            writable.truncate(0)
+    with closed_whole() as stack:
+        with interrupts_held_back():
+            file = stack.enter_context(part.open("ab"))
             try:
-                yield part, writable
-            finally:
-                with suppress(FileNotFoundError):
-                    part.unlink()
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                ours = os.path.samestat(os.fstat(file.fileno()), part.stat())
+            except (BlockingIOError, FileNotFoundError):
+                ours = False
+            if not ours:
+                raise BusyError(f"{shown(str(zip_path))} is being made by another process: wait until it has ended")
+            stack.callback(_remove, part, file)
+            writable = stack.enter_context(part.open("r+b"))
+            writable.truncate(0)
+        yield part, writable
+
+
+def _remove(part: Path, file: IO[bytes]) -> None:
+    """Remove what wasn't placed; where it was, the name may be another process's by now."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(part.stat(), os.fstat(file.fileno())):
+            part.unlink()
 
 
 def _allocate(file: IO[bytes], size: int) -> None:

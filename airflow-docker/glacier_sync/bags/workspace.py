@@ -18,6 +18,7 @@ from pathlib import Path
 
 from glacier_sync.bags.disk import sync_filesystem, sync_folder
 from glacier_sync.bags.errors import BusyError, WorkExistsError, writing
+from glacier_sync.bags.interrupts import closed_whole, interrupts_held_back
 from glacier_sync.bags.names import shown
 
 _LOCK_ATTEMPTS = 20
@@ -110,20 +111,21 @@ def workspace(to: Path, zip_path: Path) -> Iterator[Workspace]:
     """
     key = hashlib.sha256(os.fsencode(zip_path.name)).hexdigest()[:16]
     folder = to / f".unbag-{key}"
-    made = _make_missing(to)
-    try:
-        with _locked(folder, zip_path) as lock_fd:
+    with closed_whole() as stack:
+        with interrupts_held_back():
+            stack.callback(_remove_empty, _make_missing(to))
+            lock_fd = stack.enter_context(_locked(folder, zip_path))
             space = Workspace(to, folder, lock_fd)
+            stack.callback(space.end)
             space.begin()
-            try:
-                yield space
-            finally:
-                space.end()
-    finally:
-        for path in made:
-            # A folder with works in it stays; only one that was made for nothing goes.
-            with suppress(OSError):
-                path.rmdir()
+        yield space
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for path in folders:
+        # A folder with works in it stays; only one that was made for nothing goes.
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _make_missing(folder: Path) -> list[Path]:
