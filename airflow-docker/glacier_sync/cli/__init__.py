@@ -1,5 +1,10 @@
 """``glacier-sync``: the operator's command."""
 
-from glacier_sync.cli.app import main
+from glacier_sync.cli.interrupts import ended_by_ctrl_c
 
-__all__ = ["main"]
+
+def main() -> None:
+    """Run the command, and end with its exit status."""
+    with ended_by_ctrl_c():
+        from glacier_sync.cli.app import run  # noqa: PLC0415 - Ctrl-C is heeded before anything slow is imported
+    run()

@@ -15,6 +15,7 @@ from typer.main import get_command
 from glacier_sync import __version__
 from glacier_sync.cli import output
 from glacier_sync.cli.commands import HELP_OPTIONS, commands
+from glacier_sync.cli.interrupts import INTERRUPTED, ended_by_ctrl_c, tell_interrupted
 from glacier_sync.errors import ConfigurationError, GlacierSyncError
 
 HELP = """Restored Glacier objects become verified, audited, archived works.
@@ -61,7 +62,7 @@ def options(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def main() -> None:
+def run() -> None:
     """Run the command, and end with its exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -72,7 +73,9 @@ def main() -> None:
 
 def _status(*, debug: bool) -> int:
     try:
-        status = application()(standalone_mode=False) or 0
+        with ended_by_ctrl_c():
+            command = application()
+        status = command(standalone_mode=False) or 0
     except GlacierSyncError as error:
         _complain(error.message, debug=debug)
         return error.exit_status
@@ -80,8 +83,8 @@ def _status(*, debug: bool) -> int:
         if wrong := error.format_message():
             _complain(f"{wrong.rstrip('.')}; see glacier-sync --help", debug=debug)
         return error.exit_code
-    if status == output.INTERRUPTED:
-        output.tell_interrupted()
+    if status == INTERRUPTED:
+        tell_interrupted()
     return int(status)
 
 

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from glacier_sync.cli import output
+from glacier_sync.cli.interrupts import ended_by_ctrl_c
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
@@ -47,7 +47,7 @@ class DeferredCommand(TyperCommand):
 
     def load(self) -> TyperCommand:
         """Return the command itself."""
-        with output.ended_by_ctrl_c():
+        with ended_by_ctrl_c():
             module = import_module(f"glacier_sync.cli.{self._module}")
         function = getattr(module, self._name.replace("-", "_"))
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP_OPTIONS)

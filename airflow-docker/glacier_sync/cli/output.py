@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,11 +21,6 @@ from glacier_sync.errors import GlacierSyncError, TransientError
 log = logging.getLogger(__name__)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the facts as one JSON document.")]
-
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it: 128 and SIGINT's number."""
-
-_SHOW_CURSOR = "\x1b[?25h"
 
 
 class UnwritableOutputError(TransientError):
@@ -72,41 +66,6 @@ def shown(text: str) -> str:
     return "".join(
         c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
-
-
-def tell_interrupted() -> None:
-    """Say that Ctrl-C has ended the command, and leave the terminal as it was."""
-    if sys.stderr.isatty():
-        sys.stderr.write(_SHOW_CURSOR)
-    line("glacier-sync: interrupted; run it again to go on", error=True)
-
-
-def interrupts_are_ignored() -> bool:
-    """Tell whether whoever started the command has it ignore Ctrl-C."""
-    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-
-
-@contextmanager
-def ended_by_ctrl_c() -> Iterator[None]:
-    """End the process at once at Ctrl-C, within the block, where an exception could get lost.
-
-    Python ignores one that is raised while an object is deleted, as happens
-    when modules are imported. Where Ctrl-C is ignored, as in the background of a
-    script, it stays so.
-    """
-    if interrupts_are_ignored():
-        yield
-        return
-
-    def end(*_: object) -> None:
-        tell_interrupted()
-        os._exit(INTERRUPTED)
-
-    before = signal.signal(signal.SIGINT, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class LogLines(logging.Handler):

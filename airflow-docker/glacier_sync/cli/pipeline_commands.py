@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Thread
 
-from glacier_sync.cli import output
+from glacier_sync.cli import interrupts, output
 from glacier_sync.cli.bars import progress_shown
 from glacier_sync.cli.configured import configured
 from glacier_sync.errors import ConfigurationError, TransientError
@@ -52,7 +52,7 @@ def _ended_by_ctrl_c() -> Iterator[None]:
     A thread of its own waits for the signal: Python's handlers run in the main
     thread, which may not wake for it while it waits for the others.
     """
-    if output.interrupts_are_ignored():
+    if interrupts.interrupts_are_ignored():
         yield
         return
     reader, writer = os.pipe()
@@ -74,9 +74,9 @@ def _ended_by_ctrl_c() -> Iterator[None]:
 def _end_when_told(reader: int) -> None:
     if os.read(reader, 1):
         try:
-            output.tell_interrupted()
+            interrupts.tell_interrupted()
         finally:
-            os._exit(output.INTERRUPTED)
+            os._exit(interrupts.INTERRUPTED)
 
 
 def _exit_status(tally: pipeline_run.Tally) -> int:

@@ -61,10 +61,15 @@ def simulated_failures(settings: Settings, asked: Mapping[str, Any] | None) -> S
     """
     if not asked:
         return None
+    if settings.is_production:
+        raise ConfigurationError(
+            "simulate_failures is asked for in a deployment for production, where works must not fail on purpose; "
+            "start the run without it"
+        )
     if not settings.allow_simulated_failures:
         raise ConfigurationError(
-            "simulate_failures is asked for, and GLACIER_SYNC_ALLOW_SIMULATED_FAILURES doesn't allow it here: works in "
-            "production must not fail on purpose; start the run without it"
+            "simulate_failures is asked for, and GLACIER_SYNC_ALLOW_SIMULATED_FAILURES doesn't allow it here; "
+            "start the run without it"
         )
     try:
         return SimulatedFailures.model_validate(asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,6 +144,11 @@ class Settings(BaseSettings):
         return {"downloads": self.max_downloads, "unbaggings": self.max_unbaggings, "syncs": self.max_syncs}
 
     @property
+    def is_production(self) -> bool:
+        """Whether this is a deployment that ``deploy.sh --prod`` has laid out: its ``.env`` says so."""
+        return os.environ.get("DEPLOYMENT") == "prod"
+
+    @property
     def warnings_as_errors(self) -> tuple[str, ...]:
         """The kinds of warnings that make a bag invalid."""
         return tuple(self.bag_warnings_as_errors.replace(",", " ").split())
@@ -162,11 +168,26 @@ def dotenv_source(settings_cls: type[BaseSettings]) -> DotEnvSettingsSource:
     """Read ``<home>/.env``, if it is there. Raises ConfigurationError."""
     path = default_home() / ".env"
     try:
+        _require_settings(path)
         return DotEnvSettingsSource(settings_cls, env_file=path, env_file_encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{path} can't be read ({error}); expected settings in UTF-8, a line NAME=value for each; correct it"
         ) from error
+
+
+def _require_settings(path: Path) -> None:
+    """Raise ConfigurationError for a line that is none, and would be passed over in silence."""
+    if not path.exists():
+        return
+    # Where there is no such file, nothing of this need be imported.
+    from dotenv.parser import parse_stream  # noqa: PLC0415
+
+    for binding in parse_stream(io.StringIO(path.read_text(encoding="utf-8"))):
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise ConfigurationError(
+                f"{path}, line {binding.original.line}, is no setting: expected NAME=value, or a comment; correct it"
+            )
 
 
 class _ValueFiles(PydanticBaseSettingsSource):

@@ -29,6 +29,8 @@ INTERRUPTED_IMPORT = """
 import os, signal, sys
 from glacier_sync.cli import main
 
+module, sys.argv[1:] = sys.argv[1], ["status"]
+
 class Deleted:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
@@ -36,11 +38,10 @@ class Deleted:
 class Finder:
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name == "glacier_sync.cli.status_command":
+        if name == module:
             Deleted()
 
 sys.meta_path.insert(0, Finder)
-sys.argv[1:] = ["status"]
 main()
 """
 
@@ -132,9 +133,10 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_half_done(
     assert files_of(to, bagged, archived.parent) == before
 
 
-def test_ctrl_c_while_a_command_is_loaded_is_not_lost() -> None:
+@pytest.mark.parametrize("module", ["typer", "glacier_sync.cli.status_command"])
+def test_ctrl_c_while_a_command_is_loaded_is_not_lost(module: str) -> None:
     done = subprocess.run(
-        [*HEEDING, sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True, check=False
+        [*HEEDING, sys.executable, "-c", INTERRUPTED_IMPORT, module], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "glacier-sync: interrupted; run it again to go on\n"

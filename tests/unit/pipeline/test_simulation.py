@@ -73,6 +73,17 @@ def test_it_is_refused_unless_it_is_allowed(place: Installation) -> None:
         simulated_failures(place.settings, {"stage": "sync_debagged", "rate": 0})
 
 
+def test_it_is_refused_in_production_whatever_is_allowed(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = place.settings.model_copy(update={"allow_simulated_failures": True})
+    asked = {"stage": "sync_debagged", "rate": 0}
+    monkeypatch.setenv("DEPLOYMENT", "dev")
+    assert simulated_failures(allowed, asked)
+    monkeypatch.setenv("DEPLOYMENT", "prod")
+    assert simulated_failures(allowed, None) is None
+    with pytest.raises(ConfigurationError, match="in a deployment for production"):
+        simulated_failures(allowed, asked)
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

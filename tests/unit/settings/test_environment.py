@@ -121,6 +121,16 @@ def test_a_dot_env_that_is_no_text_is_told(home: Path) -> None:
         load_settings()
 
 
+@pytest.mark.parametrize("wrong", ["GLACIER_SYNC_WORKERS: 3", "GLACIER_SYNC_WORKERS", "= 3", "'no end=3"])
+def test_a_line_of_dot_env_that_is_no_setting_is_told_by_its_number(home: Path, wrong: str) -> None:
+    (home / ".env").write_text(f"# settings\n\nOTHER='two\nlines'\n{wrong}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert caught.value.message == (
+        f"{home}/.env, line 5, is no setting: expected NAME=value, or a comment; correct it"
+    )
+
+
 def test_a_value_file_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("GLACIER_SYNC_LEDGER_URL_FILE", str(home / "nowhere"))
     with pytest.raises(ConfigurationError, match=r"GLACIER_SYNC_LEDGER_URL_FILE .*nowhere"):
