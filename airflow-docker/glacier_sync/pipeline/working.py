@@ -8,6 +8,7 @@ what it is, so that another ledger's left-overs are never taken for its own.
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +19,12 @@ from glacier_sync.ledger import WORKABLE, Ledger, LedgerObject, Run, UnknownObje
 from glacier_sync.settings import Settings
 from glacier_sync.works import rid_of
 
+log = logging.getLogger(__name__)
+
 MIB = 2**20
+
+# What every database takes for an object's number.
+_LARGEST_NUMBER = 2**63 - 1
 
 
 def zip_path(settings: Settings, item: LedgerObject) -> Path:
@@ -74,12 +80,21 @@ def prepare(settings: Settings) -> None:
 
 
 def remove(settings: Settings, item: LedgerObject) -> None:
-    """Remove an object's working data, if there is any."""
+    """Remove an object's working data, if there is any.
+
+    What can't be removed is told and left to the next ``sweep``: the ledger has
+    recorded what became of the object, and others have to go on.
+    """
     for folder in folders_of(settings, item):
-        while folder.exists():
-            # Another run may be sweeping the same folder.
-            with suppress(FileNotFoundError):
-                shutil.rmtree(folder)
+        try:
+            _remove(folder)
+        except OSError as error:
+            log.warning(
+                "%s can't be removed (%s): expected a folder that this user may empty; see to its owner, its "
+                "permissions and its disk; the next run tries again",
+                folder,
+                error,
+            )
 
 
 def sweep(settings: Settings, ledger: Ledger) -> None:
@@ -98,11 +113,18 @@ def items_here(settings: Settings, ledger: Ledger) -> Iterator[LedgerObject]:
                 yield item
 
 
+def _remove(folder: Path) -> None:
+    while folder.exists():
+        # Another run may be sweeping the same folder.
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+
+
 def _object_ids(settings: Settings) -> Iterator[int]:
     for parent in (settings.download_dir, settings.work_dir):
         for folder in parent.iterdir():
             number = folder.name.partition("-")[0]
-            if number.isdecimal():
+            if number.isdecimal() and int(number) <= _LARGEST_NUMBER:
                 yield int(number)
 
 
