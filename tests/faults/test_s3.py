@@ -26,6 +26,8 @@ PASSING = [
     Trouble("S3: a byte is wrong", {"on": "GET", "flip": IN_FIRST_RANGE}, "arrived damaged"),
     Trouble("S3: access is denied", {"on": "GET", "status": 403, "code": "AccessDenied"}, "access is denied"),
     Trouble("S3: the credentials have expired", {"on": "GET", "status": 400, "code": "ExpiredToken"}, "renew"),
+    # boto3 asks for the bucket's region then, which is refused as well.
+    Trouble("S3: the credentials have expired", {"on": "HEAD", "status": 400, "passed": False}, "renew", times=2),
     Trouble(
         "S3: this machine's clock is wrong",
         {"on": "GET", "status": 403, "code": "RequestTimeTooSkewed"},

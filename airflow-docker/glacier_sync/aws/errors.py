@@ -129,9 +129,11 @@ _CREDENTIALS_CODES = frozenset(
         "UnrecognizedClientException",
     }
 )
+# An answer to HEAD has no body: its status is all that is known of the cause.
+_UNTOLD_CODES = frozenset({"400"})
+_UNTOLD_DENIED_CODES = frozenset({"403"})
 _DENIED_CODES = frozenset(
     {
-        "403",
         "AccessDenied",
         "AccessDeniedException",
         "AccountProblem",
@@ -234,6 +236,18 @@ def _known_refusals(request: Request) -> dict[str, tuple[type[GlacierSyncError],
             _DENIED_CODES,
             AccessDeniedError,
             f"access is denied to {request.credentials}; grant {request.needs}",
+        ),
+        (
+            _UNTOLD_CODES,
+            ConfigurationError,
+            f"Amazon doesn't say why: the credentials ({request.credentials}) have expired, or the region "
+            f"({request.region}) is wrong; renew or correct them",
+        ),
+        (
+            _UNTOLD_DENIED_CODES,
+            AccessDeniedError,
+            f"access is denied to {request.credentials}; grant {request.needs}, or, as Amazon doesn't say why, "
+            "correct the credentials' keys or set this machine's clock right",
         ),
         (
             _MISSING_QUEUE_CODES,
