@@ -63,6 +63,7 @@ def require_space(folder: Path, needed: int, *, keep_free: int) -> None:
             f"{shown(str(folder))} has {_readable(free)} of space, but unpacking needs {_readable(needed)}{kept}: "
             "make room, then try again",
             cause=f"{free} bytes free, {needed} needed, {keep_free} to be kept free",
+            needed=needed,
         )
 
 

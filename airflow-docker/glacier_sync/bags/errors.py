@@ -28,7 +28,11 @@ class WorkExistsError(ConfigurationError):
 
 
 class NoSpaceError(TransientError):
-    """The disk has too little room."""
+    """The disk has too little room. ``needed`` is what unpacking takes in bytes, if that is known."""
+
+    def __init__(self, message: str, *, cause: str = "", needed: int | None = None) -> None:
+        super().__init__(message, cause=cause)
+        self.needed = needed
 
 
 class UnreadableError(TransientError):

@@ -16,6 +16,7 @@ from glacier_sync.ledger import LedgerObject, Phase, Way, WorkFacts
 from glacier_sync.pipeline import watched, working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Done
+from glacier_sync.pipeline.room import require_possible
 from glacier_sync.pipeline.stage import Stage
 from glacier_sync.works import BAG_SUFFIX
 
@@ -74,6 +75,10 @@ def _unbagged(context: Context, item: LedgerObject, zip_path: Path, folder: Path
             warnings_as_errors=settings.warnings_as_errors,
             plain=not _must_be_bag(item),
         )
+    except bags.NoSpaceError as error:
+        if error.needed is not None:
+            require_possible(context, item, error.needed)
+        raise
     except bags.InvalidBagError as error:
         if item.way is Way.FOLDER:
             watched.require_unchanged(item)

@@ -63,14 +63,27 @@ def require_space(context: Context, item: LedgerObject, size: int) -> None:
     for other in context.ledger.in_hand(context.run):
         if other.id != item.id:
             given.promise(other.id, space_of(other.size, other.way))
+    _require_possible(context, item, space, given)
+    if not given.admits(item.id, space):
+        raise NoSpaceError(f"{_sum(context, item, space, given)}: it is tried again later; make room if it stays so")
+
+
+def require_possible(context: Context, item: LedgerObject, contents: int) -> None:
+    """Check that an object whose contents have these bytes would fit if it had the disk to itself.
+
+    Raises TooLargeError with the sum, and ConfigurationError if nothing can ever fit.
+    """
+    zip_size = 0 if item.way is Way.FOLDER else working.zip_path(context.settings, item).stat().st_size
+    _require_possible(context, item, zip_size + contents, allotment(context))
+
+
+def _require_possible(context: Context, item: LedgerObject, space: int, given: Allotment) -> None:
     if not given.can_ever_hold(space):
         raise TooLargeError(
             f"{item.key} needs {_gib(space)} for its {_parts(item)}, but {context.settings.data_dir} has "
             f"{_gib(given.room.whole)} in all, beside {context.settings.keep_free_mib} MiB that stay free: "
             "move GLACIER_SYNC_DATA_DIR to a larger disk, then retry it"
         )
-    if not given.admits(item.id, space):
-        raise NoSpaceError(f"{_sum(context, item, space, given)}: it is tried again later; make room if it stays so")
 
 
 def _bytes_here(context: Context, item: LedgerObject) -> int:

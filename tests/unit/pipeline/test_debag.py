@@ -4,17 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.support.pipeline import (
-    Bag,
-    Bagger,
-    Installation,
-    message,
-    record,
-)
+from tests.support.bag_builder import BagBuilder
+from tests.support.pipeline import Bag, Bagger, Installation, message, record
 
 from glacier_sync import pipeline
 from glacier_sync.ledger import Run
-from glacier_sync.pipeline import Done, Failed, RetryLater, working
+from glacier_sync.pipeline import Context, Done, Failed, RetryLater, working
 from glacier_sync.pipeline.intake import take
 from glacier_sync.works import staging_key
 
@@ -85,13 +80,34 @@ def test_what_is_no_bag_fails_in_words(place: Installation) -> None:
 
 
 def test_too_little_space_for_the_contents(place: Installation, bag: Bagger) -> None:
-    number = place.claimed(bag("W1TEST01"))
+    number, (context, _) = place.claimed(bag("W1TEST01")), with_10_mib(place)
     pipeline.download_from_messages(place.context(), number)
-    outcome = pipeline.debag_downloads(place.context(keep_free_mib=2**40), number)
+    outcome = pipeline.debag_downloads(context, number)
     assert isinstance(outcome, RetryLater)
-    assert "space" in outcome.reason or "room" in outcome.reason
+    assert "of space, but unpacking needs " in outcome.reason
     assert not place.ledger.object(number).works
     assert [name for name in place.working_data() if name.endswith(".zip")]
+
+
+def test_contents_that_can_never_fit_fail_with_the_sum(place: Installation, tmp_path: Path) -> None:
+    """A small zip tells its download nothing of them."""
+    contents = {"W1TEST01/images/zero.bin": bytes(20 * working.MIB)}
+    made = Bag(BagBuilder(payload=contents).zip(tmp_path, compress=True), (Path("W1TEST01"),))
+    number, (context, kept) = place.claimed(made), with_10_mib(place)
+    pipeline.download_from_messages(place.context(), number)
+    assert pipeline.debag_downloads(context, number) == Failed(
+        f"{made.key} needs 0.0 GiB for its zip and contents, but {place.settings.data_dir} has 0.0 GiB in all, beside "
+        f"{kept} MiB that stay free: move GLACIER_SYNC_DATA_DIR to a larger disk, then retry it",
+        "TooLargeError",
+    )
+    assert place.working_data() == []
+
+
+def with_10_mib(place: Installation) -> tuple[Context, int]:
+    """Return a run's view that has 10 MiB in all of a disk that holds more already, and what stays free."""
+    found = shutil.disk_usage(place.home)
+    kept = (found.used + found.free) // working.MIB - 10
+    return place.context(keep_free_mib=kept), kept
 
 
 def test_a_work_in_two_hands_is_given_back_on_the_last_try(place: Installation, bag: Bagger) -> None:
