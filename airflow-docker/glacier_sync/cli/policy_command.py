@@ -11,7 +11,7 @@ from glacier_sync.cli import output
 from glacier_sync.cli.configured import configured
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.settings import load_intake
-from glacier_sync.sync import site_options
+from glacier_sync.sync import may_replace
 
 _DEFAULT = "default"
 
@@ -37,6 +37,6 @@ def iam_policy(
                 f"no queue of {settings.intake} uses the profile {profile!r}: expected one of its profiles, "
                 f"or {_DEFAULT!r} for queues without one and for the web images"
             )
-    site = site_options(settings.site_config_dir)
-    output.print_json(policy(queues, web_parent=web, deletes_web=site.replace))
+    deletes_web = may_replace(settings.site_config_dir)
+    output.print_json(policy(queues, web_parent=web, deletes_web=deletes_web))
     return 0

@@ -1,7 +1,14 @@
 """The sync: what a site and a work want of it, and the bash that does it."""
 
 from glacier_sync.sync.environment import bash_environment
-from glacier_sync.sync.options import SiteOptionsError, SyncOptions, WorkOptionsError, load_options, site_options
+from glacier_sync.sync.options import (
+    SiteOptionsError,
+    SyncOptions,
+    WorkOptionsError,
+    load_options,
+    may_replace,
+    site_options,
+)
 from glacier_sync.sync.script import (
     REFUSED,
     TRY_AGAIN_LATER,
@@ -24,6 +31,7 @@ __all__ = [
     "failure_line",
     "load_options",
     "machine_trouble",
+    "may_replace",
     "site_options",
     "sync_script",
     "work_listing",

@@ -116,6 +116,13 @@ def site_options(site_config_dir: Path) -> SyncOptions:
     return _options({key: (value, str(site_file)) for key, value in site.items()})
 
 
+def may_replace(site_config_dir: Path) -> bool:
+    """Tell whether a sync may replace a work: the site wants it, or lets works ask for it. Raises SiteOptionsError."""
+    site_file = _site_file(site_config_dir)
+    site, may_set = _read_site(site_file) if site_file else ({}, _may_set_by_default())
+    return "sync.replace" in may_set or site.get("sync.replace", SyncOptions.replace)
+
+
 def _options(chosen: Mapping[str, tuple[Any, str]]) -> SyncOptions:
     values = {_KEYS[key].attribute: value for key, (value, _) in chosen.items()}
     origin = {key: chosen[key][1] if key in chosen else BUILT_IN for key in _KEYS}

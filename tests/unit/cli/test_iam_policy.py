@@ -37,7 +37,13 @@ def test_all_of_it(command: Command, site: Path) -> None:
         "WriteWeb",
     ]
     assert "s3:DeleteObject" not in done.out
-    (site / "site-sync.yml").write_text("sync: {replace: true}\n")
+
+
+@pytest.mark.parametrize("rule", ["sync: {replace: true}", "work_may_set: [sync.replace, sync.web]"])
+def test_deleting_from_the_web_where_works_are_replaced_or_may_ask_for_it(
+    command: Command, site: Path, rule: str
+) -> None:
+    (site / "site-sync.yml").write_text(f"{rule}\n")
     assert "s3:DeleteObject" in command("iam-policy").out
 
 
