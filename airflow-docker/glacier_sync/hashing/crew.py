@@ -55,7 +55,7 @@ def hash_files(
     """
     meter = _Meter(load.bytes, progress)
     if crew is None and _count(load, workers) == 1:
-        with closing(Worker(job, meter.add)) as worker:
+        with closing(Worker(job, meter.count)) as worker:
             yield _here(worker, Batches(tasks, load, 1), meter)
     else:
         with crew or Crew(_count(load, workers), job.fds) as started:
@@ -89,9 +89,13 @@ class _Meter:
         self._done = 0
         self._told = time.monotonic()
 
+    def count(self, count: int) -> None:
+        """Count bytes, and tell nobody: whoever reads takes what is raised here for an error of the file."""
+        self._done += count
+
     def add(self, count: int) -> None:
         """Count bytes; tell now and then."""
-        self._done += count
+        self.count(count)
         if time.monotonic() - self._told >= _PROGRESS_SECONDS:
             self.tell()
 
@@ -103,7 +107,9 @@ class _Meter:
 
 def _here(worker: Worker, batches: Batches, meter: _Meter) -> Iterator[tuple[Task, Outcome]]:
     while batch := batches.take(idle=True):
-        yield from zip(batch, worker.do(batch, worker.prepare(batch)), strict=True)
+        outcomes = worker.do(batch, worker.prepare(batch))
+        meter.add(0)
+        yield from zip(batch, outcomes, strict=True)
     meter.tell()
 
 

@@ -54,6 +54,28 @@ def wait_until_gone(pids: Sequence[int]) -> None:
         time.sleep(0.02)
 
 
+def test_an_error_of_whoever_is_told_is_no_error_of_a_file(folder: Path) -> None:
+    tasks = tasks_of(folder)[-3:]
+    full = OSError(28, "No space left on device")
+
+    def late() -> Iterator[Task]:
+        # Long enough for progress to be due with the first byte.
+        time.sleep(0.3)
+        yield from tasks
+
+    def progress(done: int, total: int) -> None:
+        raise full
+
+    load = Load(len(tasks), sum(task.size for task in tasks))
+    job = Job(folder=str(folder))
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        hash_files(job, late(), load, workers=1, progress=progress) as outcomes,
+    ):
+        list(outcomes)
+    assert caught.value is full
+
+
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_every_file_is_hashed_once_by_however_many_workers(folder: Path, workers: int) -> None:
     algorithms = ("sha512", "md5")
