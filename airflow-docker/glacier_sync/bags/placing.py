@@ -14,6 +14,7 @@ from glacier_sync.bags.tagfiles import PAYLOAD_PREFIX
 from glacier_sync.works import BAG_SUFFIX, FOLDERS_IN_WORDS
 
 _LONGEST_PATH = 4095
+_LONGEST_NAME = 255
 _MAX_BYTES_OF_CHAR = 4
 
 
@@ -45,10 +46,17 @@ class BagPlaces:
         name = f"{self.inside}{name}"
         if not name.startswith(PAYLOAD_PREFIX):
             return None, f"{self.bag_dir}/{name}"
-        for rid, prefix in self.works.items():
-            if name.startswith(prefix):
-                return rid, f"{rid}/{place_in_work(rid, name[len(prefix) :])}"
-        return None, None
+        rid, prefix = self._work(name)
+        if rid is None:
+            return None, None
+        return rid, f"{rid}/{place_in_work(rid, name[len(prefix) :])}"
+
+    def _work(self, name: str) -> tuple[str | None, str]:
+        """Return the work that a payload file belongs to, with its prefix: its own folder's, or the whole payload."""
+        rid = name[len(PAYLOAD_PREFIX) :].partition("/")[0]
+        if self.works.get(rid) == f"{PAYLOAD_PREFIX}{rid}/":
+            return rid, self.works[rid]
+        return next(((rid, prefix) for rid, prefix in self.works.items() if prefix == PAYLOAD_PREFIX), (None, ""))
 
     def same_place(self, name: str, files: Container[str]) -> str | None:
         """Return the payload file that would go where a tag file goes, if there is one.
@@ -127,8 +135,19 @@ def _misplaced(bag: Bag, places: BagPlaces, folders: Container[str], to: Path, r
             yield SameName(f"{bag.prefix}{name}", found, "one")
         elif place in folders:
             yield SameName(f"{bag.prefix}{name}", f"would be unpacked to {place}, a folder", "a place of its own")
-        elif len(place) * _MAX_BYTES_OF_CHAR > room and len(os.fsencode(place)) > room:
+        elif _is_longer(place, room):
             yield UnsafeName(f"{bag.prefix}{name}", f"is too long a path below {to}", f"{room} bytes at most")
+    for folder in bag.folders:
+        _, place = places.place(f"{folder}/")
+        if place is not None and _is_longer(place, room):
+            yield UnsafeName(f"{bag.prefix}{folder}/", f"is too long a path below {to}", f"{room} bytes at most")
+    if _is_longer(places.bag_dir.rpartition("/")[2], _LONGEST_NAME):
+        found = f"is too long a name to be unpacked to with {BAG_SUFFIX} at its end"
+        yield UnsafeName(bag.prefix or bag.name, found, f"{_LONGEST_NAME} bytes at most")
+
+
+def _is_longer(path: str, limit: int) -> bool:
+    return len(path) * _MAX_BYTES_OF_CHAR > limit and len(os.fsencode(path)) > limit
 
 
 def _plan_bag(plan: Plan, inspection: Inspection, *, plain: bool) -> None:

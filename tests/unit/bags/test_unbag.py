@@ -318,3 +318,30 @@ def test_a_path_too_long_for_the_disk_is_told_before_anything_is_written(tmp_pat
     bag = BagBuilder(payload={"W1/images/" + "/".join(["x" * 200] * 20): b"x"})
     with pytest.raises(bags.InvalidBagError, match="is too long a path below"):
         bags.unbag(bag.zip(tmp_path), tmp_path / "to", workers=1)
+
+
+LONG = {
+    "folder": (
+        [ZipEntry(f"W1.bag/data/W1/images/{'d/' * 2100}".encode(), mode=0o40755)],
+        BagBuilder(),
+        r"/: is too long a path below .*: expected \d+ bytes at most",
+    ),
+    "name of a bag": (
+        [],
+        BagBuilder(name="B" * 248, payload={"W1/images/1": b"1", "W2/images/1": b"1"}),
+        r"B{248}_bagged.*: is too long a name to be unpacked to with \.bag at its end: expected 255 bytes at most",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_folder_that_no_disk_can_hold_is_a_defect(tmp_path: Path, kind: str) -> None:
+    further, bag, said = LONG[kind]
+    entries = [*bag.entries(), *further]
+    if kind != "folder":
+        for entry in entries:
+            entry.name = entry.name.replace(b".bag/", b"_bagged/", 1)
+    path = write_zip(tmp_path / "W1.bag.zip", entries)
+    with pytest.raises(bags.InvalidBagError, match=said):
+        bags.unbag(path, tmp_path / "to", workers=1)
+    assert not (tmp_path / "to").exists()
