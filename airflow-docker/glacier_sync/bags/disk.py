@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from glacier_sync.bags.errors import NoSpaceError, writing
 from glacier_sync.bags.names import shown
 
 FOLDER_MODE = 0o755
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_NOT_KNOWN_THERE = frozenset({errno.EINVAL, errno.ENOSYS})
 
 
 def make_folders(root: Path, folders: set[str]) -> list[Defect]:
@@ -28,6 +33,23 @@ def make_folders(root: Path, folders: set[str]) -> list[Defect]:
                 problem = "has a name that the disk unpacked to takes for that of another folder"
                 taken.append(SameName(name, problem, "a file system that keeps them apart"))
     return taken
+
+
+def rename_to_new(source: Path, target: Path) -> None:
+    """Rename to a name that nothing has yet, in one step with looking for it (renameat2(2)).
+
+    A network's file system may know no such step: there it is looked for just before. Raises
+    FileExistsError if something has the name, be it an empty folder, and other OSErrors.
+    """
+    names = os.fsencode(source), os.fsencode(target)
+    if not ctypes.CDLL(None, use_errno=True).renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE):
+        return
+    number = ctypes.get_errno()
+    if number not in _NOT_KNOWN_THERE:
+        raise OSError(number, os.strerror(number), str(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
 
 
 def sync_filesystem(folder: Path) -> None:

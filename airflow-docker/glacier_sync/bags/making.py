@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import IO
 
-from glacier_sync.bags.disk import sync_folder
+from glacier_sync.bags.disk import rename_to_new, sync_folder
 from glacier_sync.bags.errors import BusyError, PathError, WorkExistsError, unreadable, writing
 from glacier_sync.bags.interrupts import closed_whole, interrupts_held_back
 from glacier_sync.bags.matching import find_works
@@ -27,7 +27,7 @@ from glacier_sync.errors import ConfigurationError
 from glacier_sync.hashing.digests import SUPPORTED, Hasher, hashers, normalised
 from glacier_sync.hashing.files import FileReader
 from glacier_sync.progress import Progress
-from glacier_sync.works import BAG_SUFFIX, FOLDERS_IN_WORDS, is_work, rid_of
+from glacier_sync.works import BAG_SUFFIX, FOLDERS_IN_WORDS, WORK_FOLDERS, is_work, rid_of
 
 _EPOCH = 0
 # Below this handing over to another thread takes longer than hashing.
@@ -91,6 +91,11 @@ def _check_works(works: Sequence[Path], zip_path: Path) -> None:
     for work in works:
         if not work.is_dir() or not is_work(work):
             raise PathError(f"{shown(str(work))} isn't a work: expected a directory that has {FOLDERS_IN_WORDS}")
+        if work.name in WORK_FOLDERS:
+            raise PathError(
+                f"{shown(str(work))} has the name of a folder of works, so that its bag would be taken for the work: "
+                "expected another name"
+            )
         if zip_path.absolute().is_relative_to(work.absolute()):
             raise PathError(f"{shown(str(zip_path))} would lie in the work itself: expected a folder outside of it")
     if len({work.name for work in works}) != len(works):
@@ -103,7 +108,7 @@ def _part_file(zip_path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
     part = zip_path.with_name(f"{zip_path.name}.part")
     with closed_whole() as stack:
         with interrupts_held_back():
-            file = stack.enter_context(part.open("ab"))
+            file = stack.enter_context(_opened(part))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 ours = os.path.samestat(os.fstat(file.fileno()), part.stat())
@@ -112,9 +117,22 @@ def _part_file(zip_path: Path) -> Iterator[tuple[Path, IO[bytes]]]:
             if not ours:
                 raise BusyError(f"{shown(str(zip_path))} is being made by another process: wait until it has ended")
             stack.callback(_remove, part, file)
-            writable = stack.enter_context(part.open("r+b"))
-            writable.truncate(0)
-        yield part, writable
+            file.truncate(0)
+        yield part, file
+
+
+def _opened(part: Path) -> IO[bytes]:
+    """Open a file to write to, there or not; never a pipe, or what a link leads to. Raises PathError and OSError."""
+    try:
+        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    else:
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return os.fdopen(fd, "r+b")
+        os.close(fd)
+    raise PathError(f"{shown(str(part))} is no file: expected nothing there, or what an earlier run left; remove it")
 
 
 def _remove(part: Path, file: IO[bytes]) -> None:
@@ -136,14 +154,15 @@ def _allocate(file: IO[bytes], size: int) -> None:
 
 def _place(part: Path, zip_path: Path) -> bool:
     """Give the finished zip its name; tell whether that was needed."""
-    if os.path.lexists(zip_path):
+    try:
+        rename_to_new(part, zip_path)
+    except FileExistsError as error:
         if not zip_path.is_file() or not filecmp.cmp(part, zip_path, shallow=False):
             raise WorkExistsError(
                 f"{shown(str(zip_path))} exists already and holds something else: expected nothing there, or the "
                 "same bag; move it away, or make the bag in another folder"
-            )
+            ) from error
         return False
-    part.rename(zip_path)
     sync_folder(zip_path.parent)
     return True
 

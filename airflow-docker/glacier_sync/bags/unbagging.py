@@ -55,7 +55,8 @@ def unbag(
     """Unpack the works of a zip of bags to ``to/<Work>``, verified, all or none.
 
     Works that are there already are refused, or with ``replace`` replaced. After
-    a kill at any instant, the next run with the same zip starts anew. ``keep_free``
+    a kill at any instant, the next run with the same zip starts anew, or finds all works
+    in place. ``keep_free``
     is in bytes. ``progress`` is called in the caller's thread. Warnings of the
     kinds that are ``warnings_as_errors`` make a bag invalid. With ``plain`` a zip may
     hold works and no bag: its own CRC-32 is all they are held against, and their
@@ -96,7 +97,7 @@ def unbag(
         if defects:
             warnings = [warning for inspection in inspections for warning in inspection.warnings]
             raise InvalidBagError(zip_path, tuple(dict.fromkeys(defects)), warnings)
-        space.place(plan.tops)
+        space.place(plan.tops, replace=replace)
     return tuple(
         UnbaggedWork(
             work.rid, to / work.rid, to / work.bag_dir, work.files, work.bytes, work.warnings, proven=not is_plain

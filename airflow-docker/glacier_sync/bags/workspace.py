@@ -1,8 +1,9 @@
 """A hidden folder beside the works to be: written there, renamed out of it at the end.
 
 Its name follows from the zip's, so that the next run finds what a killed one
-left. A journal names what is being put in place; as long as it stands, all of it
-is taken back by whoever comes next, so there is never a part of a zip's works.
+left. A journal names what is being put in place; as long as it stands and not all
+of it is there, it is taken back by whoever comes next, so there is never a part of
+a zip's works.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from glacier_sync.bags.disk import sync_filesystem, sync_folder
-from glacier_sync.bags.errors import BusyError, WorkExistsError, writing
+from glacier_sync.bags.disk import rename_to_new, sync_filesystem, sync_folder
+from glacier_sync.bags.errors import BusyError, PathError, WorkExistsError, writing
 from glacier_sync.bags.interrupts import closed_whole, interrupts_held_back
 from glacier_sync.bags.names import shown
 
@@ -40,28 +42,30 @@ class Workspace:
         """Raise WorkExistsError if something stands where ``names`` shall be."""
         for name in names:
             if os.path.lexists(self._to / name):
-                raise WorkExistsError(
-                    f"{shown(str(self._to / name))} exists already: expected nothing there; "
-                    "move it away, or unpack to another folder"
-                )
+                raise self._exists(name)
 
-    def place(self, names: Sequence[str]) -> None:
-        """Move what was written under ``names`` to its place, all or nothing; what stands there is removed."""
+    def place(self, names: Sequence[str], *, replace: bool) -> None:
+        """Move what was written under ``names`` to its place, all or nothing.
+
+        What stands there is removed with ``replace``, else it is left: WorkExistsError.
+        """
         with writing(self._to):
             sync_filesystem(self._folder)
             self._write_journal(names)
             for name in names:
-                if os.path.lexists(self._to / name):
+                if replace and os.path.lexists(self._to / name):
                     (self._to / name).rename(self._replaced / name)
-                (self.content / name).rename(self._to / name)
+                self._put(self.content, name)
             sync_folder(self._to)
             self._journal.unlink()
             sync_folder(self._folder)
 
     def begin(self) -> None:
-        """Take back what a killed run had begun to place, and start empty."""
+        """Take back what a killed run had placed in part, and start empty. What was placed wholly stays."""
         with writing(self._to):
-            self._take_back()
+            if any(os.path.lexists(self.content / name) for name in self._journalled()):
+                self._take_back()
+            self._journal.unlink(missing_ok=True)
             self._empty()
             self.content.mkdir()
             self._replaced.mkdir()
@@ -83,16 +87,35 @@ class Workspace:
         part.rename(self._journal)
         sync_folder(self._folder)
 
+    def _journalled(self) -> list[str]:
+        try:
+            return [os.fsdecode(name) for name in self._journal.read_bytes().split(b"\0")]
+        except FileNotFoundError:
+            return []
+
     def _take_back(self) -> None:
-        if not self._journal.exists():
-            return
-        for name in map(os.fsdecode, self._journal.read_bytes().split(b"\0")):
-            if not os.path.lexists(self.content / name):
+        names = self._journalled()
+        for name in names:
+            # Somebody may have moved it on since.
+            if not os.path.lexists(self.content / name) and os.path.lexists(self._to / name):
                 (self._to / name).rename(self.content / name)
             if os.path.lexists(self._replaced / name):
-                (self._replaced / name).rename(self._to / name)
-        sync_folder(self._to)
-        self._journal.unlink()
+                self._put(self._replaced, name)
+        if names:
+            sync_folder(self._to)
+            self._journal.unlink()
+
+    def _put(self, folder: Path, name: str) -> None:
+        try:
+            rename_to_new(folder / name, self._to / name)
+        except FileExistsError as error:
+            raise self._exists(name) from error
+
+    def _exists(self, name: str) -> WorkExistsError:
+        return WorkExistsError(
+            f"{shown(str(self._to / name))} exists already: expected nothing there; "
+            "move it away, or unpack to another folder"
+        )
 
     def _empty(self) -> None:
         for path in (self.content, self._replaced):
@@ -106,8 +129,8 @@ def workspace(to: Path, zip_path: Path) -> Iterator[Workspace]:
     """Open the workspace of a zip below ``to``, which is made if need be.
 
     Nothing is left of it, nor of ``to`` if it was made, unless the works were
-    placed. Raises BusyError if another process has it, FolderError, NoSpaceError
-    or WriteError if the disk refuses.
+    placed. Raises BusyError if another process has it, PathError if something else has its
+    name, FolderError, NoSpaceError or WriteError if the disk refuses.
     """
     key = hashlib.sha256(os.fsencode(zip_path.name)).hexdigest()[:16]
     folder = to / f".unbag-{key}"
@@ -161,13 +184,25 @@ def _locked(folder: Path, zip_path: Path) -> Iterator[int]:
 
 
 def _try_lock(folder: Path) -> int | None:
-    """Return the descriptor of the lock; None if another has it, or has just removed it with the folder."""
-    folder.mkdir(mode=0o700, exist_ok=True)
+    """Return the descriptor of the lock; None if another has it, or has just removed it with the folder.
+
+    Raises PathError if something else has the folder's name, and OSError.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     path = folder / "lock"
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise PathError(
+                f"{shown(str(folder))} is no folder: expected nothing there, or what an earlier run left; remove it"
+            )
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileNotFoundError:
         return None
+    except OSError:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(path.stat(), os.fstat(fd)):

@@ -195,13 +195,14 @@ def test_two_processes_dont_make_one_zip(tmp_path: Path) -> None:
     assert bags.make_bag_zip([work], tmp_path / "W1.bag.zip").made
 
 
-@pytest.mark.parametrize("call", ["os.fsync", "os.rename", "tempfile.TemporaryFile", "os.preadv"])
+@pytest.mark.parametrize(
+    "call", ["os.fsync", "glacier_sync.bags.making.rename_to_new", "tempfile.TemporaryFile", "os.preadv"]
+)
 def test_a_zip_is_complete_or_absent_after_a_kill(tmp_path: Path, call: str) -> None:
     work, path = make_work(tmp_path, "W1"), tmp_path / "W1.bag.zip"
-    module, _, name = call.partition(".")
     script = (
-        "import os, signal, tempfile, sys, pathlib\nfrom glacier_sync import bags\n"
-        f"{module}.{name} = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import os, signal, tempfile, sys, pathlib\nimport glacier_sync.bags.making\nfrom glacier_sync import bags\n"
+        f"{call} = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
         "bags.make_bag_zip([pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2]))"
     )
     done = subprocess.run([sys.executable, "-c", script, work, path], check=False)
@@ -209,6 +210,27 @@ def test_a_zip_is_complete_or_absent_after_a_kill(tmp_path: Path, call: str) -> 
     assert not path.exists()
     assert bags.make_bag_zip([work], path).made
     assert sorted(item.name for item in tmp_path.iterdir()) == ["W1", "W1.bag.zip"]
+
+
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "pipe", "folder"])
+def test_the_zip_grows_in_a_file_only(tmp_path: Path, kind: str) -> None:
+    work, victim, part = make_work(tmp_path, "W1"), tmp_path / "victim", tmp_path / "W1.bag.zip.part"
+    victim.write_text("victim")
+    if kind == "pipe":
+        os.mkfifo(part)
+    elif kind == "folder":
+        part.mkdir()
+    else:
+        part.symlink_to(victim if kind == "link" else tmp_path / "nothing")
+    with pytest.raises((bags.PathError, bags.WriteError), match=r"W1\.bag\.zip\.part (is no file|can't be written to)"):
+        bags.make_bag_zip([work], tmp_path / "W1.bag.zip")
+    assert victim.read_text() == "victim"
+    assert {item.name for item in tmp_path.iterdir()} == {"W1", "victim", part.name}
+
+
+def test_a_work_that_is_named_as_a_folder_of_works_would_come_out_as_another(tmp_path: Path) -> None:
+    with pytest.raises(bags.PathError, match="images has the name of a folder of works, so that its bag would be"):
+        bags.make_bag_zip([make_work(tmp_path, "images")], tmp_path / "images.bag.zip")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

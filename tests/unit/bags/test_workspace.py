@@ -1,0 +1,114 @@
+"""The folder where works are unpacked, and their way out of it: what is somebody else's stays."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.bag_builder import BagBuilder
+
+from glacier_sync import bags
+from glacier_sync.bags.disk import rename_to_new
+from glacier_sync.bags.workspace import workspace
+
+TWO = BagBuilder(name="Bag", payload={"W1/images/1": b"1", "W2/images/2": b"22"})
+
+
+def unpacked(path: Path, to: Path) -> Path:
+    """Return the folder that a zip is unpacked in, as a killed run leaves it."""
+    with workspace(to, path) as space:
+        return space.content.parent
+
+
+@pytest.mark.parametrize(
+    "somebody",
+    [
+        lambda work: work.mkdir(),
+        lambda work: (work.mkdir(), (work / "precious.txt").touch()),
+        lambda work: work.touch(),
+        lambda work: work.symlink_to("nowhere"),
+    ],
+    ids=["empty folder", "folder", "file", "link"],
+)
+def test_what_appears_meanwhile_is_left_alone(tmp_path: Path, somebody: Callable[[Path], object]) -> None:
+    to = tmp_path / "to"
+
+    def progress(done: int, total: int) -> None:
+        if done == total:
+            somebody(to / "W2")
+
+    with pytest.raises(bags.WorkExistsError, match=re.escape(f"{to / 'W2'} exists already: expected nothing there")):
+        bags.unbag(TWO.zip(tmp_path), to, workers=1, progress=progress)
+    (left,) = to.iterdir()
+    assert left.name == "W2"
+    assert not left.is_dir() or [item.name for item in left.iterdir()] in ([], ["precious.txt"])
+
+
+def test_works_that_were_all_in_place_at_a_kill_are_their_owners(tmp_path: Path) -> None:
+    path, to = BagBuilder().zip(tmp_path), tmp_path / "to"
+    bags.unbag(path, to, workers=1)
+    folder = to / unpacked(path, to).name
+    (to / "W1" / "mine.txt").touch()
+    (folder / "content").mkdir(parents=True)
+    (folder / "journal").write_bytes(b"W1")
+    with pytest.raises(bags.WorkExistsError):
+        bags.unbag(path, to, workers=1)
+    assert (to / "W1" / "mine.txt").exists()
+    assert not folder.exists()
+
+
+def test_works_that_were_moved_on_after_a_kill_are_unpacked_anew(tmp_path: Path) -> None:
+    path, to = TWO.zip(tmp_path), tmp_path / "to"
+    folder = unpacked(path, to)
+    (folder / "content" / "W2").mkdir(parents=True)
+    (folder / "journal").write_bytes(b"W1\0W2")
+    bags.unbag(path, to, workers=1)
+    assert {item.name for item in to.iterdir()} == {"Bag.bag", "W1", "W2"}
+
+
+def test_nothing_is_left_where_no_lock_can_be_made(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(tmp_path, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        with (
+            pytest.raises(bags.WriteError, match="Too many open files"),
+            workspace(tmp_path / "to", tmp_path / "W1.zip"),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_only_a_folder_is_taken_for_that_of_an_earlier_run(tmp_path: Path, kind: str) -> None:
+    path, to, others = BagBuilder().zip(tmp_path), tmp_path / "to", tmp_path / "others"
+    (others / "content").mkdir(parents=True)
+    (others / "content" / "precious.txt").touch()
+    to.mkdir()
+    planted = to / unpacked(path, to).name
+    if kind == "link":
+        planted.symlink_to(others)
+    else:
+        planted.touch()
+    with pytest.raises(bags.PathError, match=re.escape(f"{planted} is no folder: expected nothing there, or what an")):
+        bags.unbag(path, to, workers=1)
+    assert list(to.iterdir()) == [planted]
+    assert (others / "content" / "precious.txt").exists()
+
+
+def test_a_rename_never_replaces(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(FileExistsError):
+        rename_to_new(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(FileNotFoundError):
+        rename_to_new(tmp_path / "c", tmp_path / "d")
+    rename_to_new(tmp_path / "a", tmp_path / "c")
+    assert {item.name for item in tmp_path.iterdir()} == {"b", "c"}
