@@ -130,10 +130,20 @@ copy_whole() {
     run sync --file-system -- "$PARTIAL" || fail "the archive's file system can't be written to disk (sync ended with $?)"
     require_marker
     require_claim
+    note_own_copy
     mv --no-target-directory --no-clobber -- "$PARTIAL" "$DESTINATION" || [[ -e $DESTINATION ]] ||
         fail "can't rename $PARTIAL to $DESTINATION (mv ended with $?)"
     [[ ! -e $PARTIAL ]] ||
         fail "$DESTINATION came into being while it was copied; sync again, to have the two compared" "$TRY_AGAIN_LATER"
+}
+
+# Should nobody come to compare the copy with its bag, the next try knows by this that it is its own.
+note_own_copy() {
+    local note
+    [[ -n ${claimFile:-} ]] || return 0
+    note=${claimFile%/*}/.copied-$WORK
+    { stat --format=%i -- "$PARTIAL" >"$note" && sync -- "$note"; } ||
+        fail "can't write $note: expected room for it, and that this user may write there; see to that, then sync again"
 }
 
 # Files are written in the hidden sibling and moved into place, so that a killed run

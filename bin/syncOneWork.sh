@@ -53,8 +53,9 @@ auditToolLogDateTimeDir (where logs go), LOCAL_AUDIT_OPTIONS and REPO_AUDIT_OPTI
 that exists alone), ARCHIVE_STANDING (absent: the archive has no such work, try again
 later if it has; equal: it has the same, which is audited and not copied), archiveMarker
 (a file's name: try again later unless the archive root has it), claimFile (a file: try
-again later unless its time lies ahead when the archive is to be changed), DEBUG_SYNC
-(trace), and for the bucket the AWS_… variables.
+again later unless its time lies ahead when the archive is to be changed; beside it
+.copied-<Work> gets the inode of a new copy), DEBUG_SYNC (trace), and for the bucket the
+AWS_… variables.
 END
 }
 

@@ -136,10 +136,12 @@ END
     sync_work -a "$archive" "$work"
     failed 75 'copy to the archive' "the claim on W1 has run out*"
     [ ! -e "${archive}0/00/W1" ]
+    [ ! -e "$root/.copied-W1" ]
     touch --date='1 hour' "$claimFile"
     sync_work -a "$archive" "$work"
     [ "$status" -eq 0 ]
     diff -r "$work" "${archive}0/00/W1"
+    [ "$(cat "$root/.copied-W1")" = "$(stat -c %i "${archive}0/00/W1")" ]
 }
 
 @test "an archived work is changed only while the claim on it holds" {

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, count
 from pathlib import Path
 
 from glacier_sync import bags
@@ -152,7 +153,9 @@ def set_aside(place: Path, stamp: str) -> Path:
 
     Raises ArchiveUnwritableError.
     """
-    aside = place.with_name(f".{place.name}.damaged-{stamp}")
+    base = f".{place.name}.damaged-{stamp}"
+    names = chain([base], (f"{base}-{number}" for number in count(2)))
+    aside = next(path for name in names if not os.path.lexists(path := place.with_name(name)))
     with _writing(place):
         place.rename(aside)
         folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -96,6 +96,6 @@ class Judge:
             listing = work_sync.list_differences(self.settings, self.stamp, folder.name, found.differences)
             what = f"isn't what the bag holds: {found.differences}; all is listed in {listing}"
             if standing is Standing.ABSENT:
-                aside = destination.set_aside(found.path, self._environment["jobDateTime"])
+                aside = destination.set_aside(found.path, work_sync.job_time(self.settings, self.stamp))
                 what += f"; it was moved to {aside}, to be removed when the disk has been looked at"
             return f"{folder.name}: the archive's copy at {found.path} {what}; check the archive's disk, and sync again"

@@ -7,18 +7,23 @@ against the bag, and settles the object.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from glacier_sync.errors import PermanentError, TransientError
 from glacier_sync.ledger import LedgerObject, Phase, Way
-from glacier_sync.pipeline import manifests, watched, work_sync, working
+from glacier_sync.pipeline import destination, manifests, watched, work_sync, working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.judging import Judge, WorkResult
 from glacier_sync.pipeline.outcome import Done, Outcome
 from glacier_sync.pipeline.stage import Stage, run_stage
 from glacier_sync.pipeline.work_sync import PlannedWork
+from glacier_sync.progress import Progress
+
+log = logging.getLogger(__name__)
 
 NAME = "sync_debagged"
 
@@ -59,7 +64,7 @@ def _plan(context: Context, item: LedgerObject) -> Done:
             "the next run downloads and unbags them again"
         )
     progress = context.progress("comparison", item.id)
-    planned = [work_sync.plan_work(context.settings, context.logical_date, folder, progress) for folder in folders]
+    planned = [_planned(context, item, folder, progress) for folder in folders]
     for work in planned:
         _record_plan(context, item, work)
     standings = {work.rid: str(work.standing) for work in planned}
@@ -69,6 +74,40 @@ def _plan(context: Context, item: LedgerObject) -> Done:
         context.lease.keep_file(claim)
     script = work_sync.script(context.settings, context.logical_date, planned, {"object": item.id}, claim)
     return Done(f"{item.key} is to be synced", {"script": script})
+
+
+def _planned(context: Context, item: LedgerObject, folder: Path, progress: Progress) -> PlannedWork:
+    """Plan a work. A copy of its own that a killed try has left unverified is set aside, if it is damaged."""
+    work = work_sync.plan_work(context.settings, context.logical_date, folder, progress)
+    if work.place is None or work.standing not in {Standing.DIFFERENT, Standing.REPLACED}:
+        return work
+    with destination.locked(work.place):
+        if not _is_own_copy(context, item, work.rid, work.place):
+            return work
+        if context.lease is not None:
+            context.lease.check()
+        aside = destination.set_aside(work.place, work_sync.job_time(context.settings, context.logical_date))
+    message = (
+        f"{work.rid}: the copy that an earlier try made at {work.place} isn't what the bag holds: {work.differences}; "
+        f"it was moved to {aside}, to be removed when the disk has been looked at, and the work is copied again"
+    )
+    context.ledger.note(item.id, context.run, message)
+    log.warning("%s", message)
+    return PlannedWork(work.folder, work.options, Standing.ABSENT, work.place)
+
+
+def _is_own_copy(context: Context, item: LedgerObject, rid: str, place: Path) -> bool:
+    """Tell whether an archive's copy is what a try on this object has made, and nobody else has synced since."""
+    since = item.debag_complete_on
+    for other in context.ledger.find(rid):
+        for work in other.works:
+            if other.id != item.id and work.rid == rid and work.synced_on and since and work.synced_on >= since:
+                return False
+    try:
+        noted = working.copy_note(context.settings, item, rid).read_bytes()
+        return noted.strip() == str(place.lstat().st_ino).encode()
+    except FileNotFoundError:
+        return False
 
 
 def _record_plan(context: Context, item: LedgerObject, work: PlannedWork) -> None:

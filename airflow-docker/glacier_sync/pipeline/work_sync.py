@@ -51,7 +51,7 @@ class ScriptFailedError(UnlistedError):
 class PlannedWork:
     """What is to be done with one unpacked work; ``refusal`` says why nothing may be.
 
-    ``differences`` are those of a copy that is to be replaced.
+    ``differences`` are those of the copy that is there.
     """
 
     folder: Path
@@ -90,7 +90,7 @@ def plan_work(settings: Settings, stamp: datetime, folder: Path, progress: Progr
         f"{folder.name}: the archive has a different copy at {found.path}: {found.differences}; all is listed in "
         f"{listing}; compare the two, and set sync.replace if the restored one is to replace it"
     )
-    return PlannedWork(folder, options, Standing.DIFFERENT, found.path, refusal)
+    return PlannedWork(folder, options, Standing.DIFFERENT, found.path, refusal, found.differences)
 
 
 def script(
@@ -140,6 +140,11 @@ def environment(settings: Settings, stamp: datetime) -> dict[str, str]:
 def log_folder(settings: Settings, stamp: datetime) -> str:
     """Return where a run's sync logs are."""
     return environment(settings, stamp)["syncLogDateTimeDir"]
+
+
+def job_time(settings: Settings, stamp: datetime) -> str:
+    """Return a run's time as its logs are named by it."""
+    return environment(settings, stamp)["jobDateTime"]
 
 
 def list_differences(settings: Settings, stamp: datetime, rid: str, differences: bags.Differences) -> Path:

@@ -53,6 +53,11 @@ def claim_file(settings: Settings, item: LedgerObject, run: Run) -> Path:
     return unbagged_dir(settings, item) / f".claim-{holder}"
 
 
+def copy_note(settings: Settings, item: LedgerObject, rid: str) -> Path:
+    """Return the file in which the bash of a sync notes the inode of the copy that it has made of a work."""
+    return unbagged_dir(settings, item) / f".copied-{rid}"
+
+
 def kept_dir(settings: Settings, item: LedgerObject) -> Path:
     """Return the folder for what is kept of an object's bags: defects, and manifests that travel with no work."""
     return settings.log_dir / "bags" / _folder_name(item)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.pipeline import Bagger, Installation, is_archived, tree
+from tests.support.pipeline import Bagger, Installation, change_page, is_archived, tree
 
 from glacier_sync import pipeline
 from glacier_sync.errors import PermanentError
@@ -190,6 +190,59 @@ def test_a_judge_that_is_killed_judges_again(place: Installation, bag: Bagger) -
     for _ in range(2):
         assert isinstance(pipeline.judge_sync(place.context(), number, last_line), Done)
     assert place.kinds(number).count("synced") == 1
+
+
+def test_a_damaged_copy_that_a_killed_try_has_left_is_set_aside_and_made_again(
+    place: Installation, bag: Bagger
+) -> None:
+    """As if each run had been killed between the copy and its comparison with the bag."""
+    number = place.debagged(bag(RID))
+    to = place.archived(RID)
+    for _ in range(2):
+        work_sync.run_script(place.planned(number))
+        change_page(to)
+    assert isinstance(sync.sync(place.context(), number), Done)
+    assert is_archived(place, bag(RID).works[0])
+    first = f".{RID}.damaged-2026-03-01_07.00.00"
+    assert sorted(path.name for path in to.parent.iterdir()) == [first, f"{first}-2", RID]
+    told = [event.message for event in place.ledger.events(number) if "isn't what the bag holds" in event.message]
+    assert told == [
+        f"{RID}: the copy that an earlier try made at {to} isn't what the bag holds: 1 changed "
+        f"(archive/{RID}-I0001/I00010001.jpg); it was moved to {to.with_name(name)}, to be removed when the "
+        "disk has been looked at, and the work is copied again"
+        for name in (first, f"{first}-2")
+    ]
+
+
+def test_a_copy_that_somebody_has_brought_after_a_kill_is_not_set_aside(place: Installation, bag: Bagger) -> None:
+    number = place.debagged(bag(RID))
+    work_sync.run_script(place.planned(number))
+    to = place.archived(RID)
+    shutil.copytree(to.rename(to.with_name("away")), to)
+    change_page(to)
+    outcome = sync.sync(place.context(), number)
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith(f"{RID}: the archive has a different copy at {to}: 1 changed ")
+    assert to.is_dir()
+
+
+def test_a_copy_that_another_object_was_synced_to_after_a_kill_is_not_set_aside(
+    place: Installation, bag: Bagger
+) -> None:
+    number, other = place.debagged(bag(RID)), Run.of_dag_run("dag", "other")
+    work_sync.run_script(place.planned(number))
+    newer = bag(RID, change=change_page)
+    place.restored(newer, key=f"newer/{RID}.bag.zip")
+    assert pipeline.get_restored_object_messages(place.context(other)) == ([], [])
+    place.ledger.release(number, Run.of_this_process(), "its run was killed")
+    place.say({"sync": {"replace": True}})
+    for stage in (pipeline.download_from_messages, pipeline.debag_downloads, sync.sync):
+        assert isinstance(stage(place.context(other), number + 1), Done)
+    place.say({})
+    outcome = sync.sync(place.context(), number)
+    assert isinstance(outcome, Failed)
+    assert "the archive has a different copy" in outcome.reason
+    assert is_archived(place, newer.works[0])
 
 
 # --- the web -----------------------------------------------------------------------
