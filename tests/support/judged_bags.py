@@ -17,6 +17,7 @@ README = "data/W1/sources/readme.txt"
 MD5, SHA, TAGS, INFO = "manifest-md5.txt", "manifest-sha512.txt", "tagmanifest-md5.txt", "bag-info.txt"
 OXUM = "Payload-Oxum: 11010.3\n"
 ZERO = "0" * 32
+READ_ALIKE = ("W1/images/a%25b", "W1/images/a%2525b")
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "W1/images/caf\u00e9.jpg") for form in ("NFC", "NFD"))
 
 
@@ -135,6 +136,15 @@ def _forms(*names: str, listed: str) -> Case:
     return Case(bag)
 
 
+def _raw(missing: str, version: str) -> Case:
+    """A bag of files of the same bytes, listed without any encoding, of which one is missing."""
+    bag = BagBuilder(payload=dict.fromkeys(READ_ALIKE, b"x"), algorithms=("md5",), tag_algorithms=(), info="A: b\n")
+    bag.declaration = _declared(version)
+    lines = (manifest("md5", {"": b"x"}).strip() + f"  data/{name}\n".encode() for name in READ_ALIKE)
+    bag.overrides = {MD5: b"".join(lines), f"data/{missing}": None}
+    return Case(bag)
+
+
 def _replaced(name: str, make: Callable[[Path], object]) -> Case:
     """A bag in which something else stands in the place of a file."""
 
@@ -228,6 +238,10 @@ CASES: dict[str, Case] = {
     "encoded percent sign in a name that nobody encoded": _named("W1/images/a%25", "W1/images/a%25"),
     "percent sign that nobody encoded": _named("W1/images/100%", "W1/images/100%"),
     "encoded line break in a name of 0.97": _named("W1/images/a%0Ab", "W1/images/a%0Ab", "0.97"),
+    **{
+        f"{name} beside another that reads like it, missing, {version}": _raw(name, version)
+        for name in READ_ALIKE for version in ("0.97", "1.0")
+    },
     "blank at a name's end": _named("W1/images/a "),
     "name that isn't UTF-8": _named(os.fsdecode(b"W1/images/\xff.jpg")),
     "backslash in a name": _named("W1/images/a\\b"),

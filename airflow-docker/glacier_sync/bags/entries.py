@@ -74,6 +74,10 @@ class ZipFiles(Files):
         entry = self._find(name)
         return None if entry is None else bisect_left(self._numbers, entry)
 
+    def name(self, number: int) -> str:
+        """Return the name of a file by its place in the listing."""
+        return os.fsdecode(self._directory.name(self._numbers[number])[len(self._prefix) :])
+
     def entry(self, name: str) -> int:
         """Return the number of a file's entry in the directory. Raises KeyError."""
         entry = self._find(name)

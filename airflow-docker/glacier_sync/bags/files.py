@@ -50,6 +50,10 @@ class Files(Mapping[str, int]):
         """Return the number of a name, or None if there is no such file."""
 
     @abstractmethod
+    def name(self, number: int) -> str:
+        """Return the name of a file by its number."""
+
+    @abstractmethod
     def pairs(self) -> Iterator[tuple[str, int]]:
         """Yield each name with its size, in the order of the numbers."""
 
@@ -111,6 +115,10 @@ class NameList(Files):
             for number, (known, _) in enumerate(self.pairs()):
                 self._index.add(os.fsencode(known), number)
         return self._index.find(os.fsencode(name))
+
+    def name(self, number: int) -> str:
+        """Return the name of a file by its place in the listing."""
+        return os.fsdecode(self._name(number))
 
     def _name(self, number: int) -> bytes:
         folder = self._folders[bisect_right(self._starts, number) - 1]

@@ -1,23 +1,25 @@
-"""Which file a line of a manifest means: names byte for byte first, then by Unicode form.
+"""Which file a line of a manifest means: names byte for byte first, then by another reading, then by Unicode form.
 
 RFC 8493 §6.1.1.3 advises to tolerate a name that was normalised on its way.
 """
 
 from __future__ import annotations
 
+import os
 import unicodedata
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum, auto
 from typing import NamedTuple
 
 from glacier_sync.bags.checks import Column
-from glacier_sync.bags.files import Files
+from glacier_sync.bags.files import Files, NameIndex
 from glacier_sync.bags.tagfiles import PAYLOAD_PREFIX, Listed
 from glacier_sync.works import InvalidRidError, check_rid, looks_like_work
 
 _FOLDERS_DEEP = 3
-_ABSENT_AT_ONCE = 50_000
+_NONE, _SEVERAL = 0, -1
 
 
 class Oddity(Enum):
@@ -41,67 +43,99 @@ class Found(NamedTuple):
 def match(read: Callable[[], Iterable[Listed]], files: Files, column: Column) -> Iterator[Found]:
     """Find the file that each line of a manifest means, and take its checksum into ``column``; yield what is odd.
 
-    A line whose name no file has means the one file that differs only by its
-    Unicode form, if no other line and no other file has that form. ``read`` returns
-    the manifest's lines; it is called again where lines have no file.
+    A line whose name no file has means a file that no line names: one that it names by
+    another reading, or else the one that differs only by its Unicode form, if no other
+    line and no other such file has that form. ``read`` returns the manifest's lines; it
+    is called again where lines have no file, twice at most.
     """
-    absent = 0
+    absent = False
     for line in read():
-        number, name = _number(line, files)
+        number = files.number(line.names[0])
         if number is None:
-            absent += 1
-            continue
-        if not column.add(number, line.checksum):
-            same = column.checksum(number) == line.checksum.lower()
-            yield Found(Oddity.AGAIN if same else Oddity.AGAIN_OTHERWISE, line, name)
-        elif name != line.names[0]:
-            yield Found(Oddity.OTHER_ENCODING, line, name)
-    parts = -(-absent // _ABSENT_AT_ONCE)
-    for part in range(parts):
-        yield from _match_by_form(_absent(read(), files, part, parts), files, column)
+            absent = True
+        elif not column.add(number, line.checksum):
+            yield _again(line, line.names[0], number, column)
+    if absent:
+        yield from _Claims(files, column).match(read)
 
 
-def _number(line: Listed, files: Files) -> tuple[int | None, str]:
-    for name in line.names:
-        number = files.number(name)
-        if number is not None:
-            return number, name
-    return None, line.names[0]
+class _Claims:
+    """What lines mean whose names no file has: some bytes for each file, however many lines there are."""
+
+    def __init__(self, files: Files, column: Column) -> None:
+        self._files = files
+        self._column = column
+        # By a file's number the hash of the name that claims it; no name has the hash of none or of several.
+        self._claims = array("q", bytes(8 * len(files)))
+        self._forms = NameIndex(len(files), lambda number: _form(files.name(number)))
+        for number, name in enumerate(files):
+            if number in column:
+                continue
+            first = self._forms.add(_form(name), number)
+            if first is not None:
+                self._claims[first] = _SEVERAL
+
+    def match(self, read: Callable[[], Iterable[Listed]]) -> Iterator[Found]:
+        """Find the files of these lines: all that are claimed by a reading go before those of any form."""
+        unsettled = False
+        for line in self._absent(read()):
+            found = self._by_reading(line)
+            if found:
+                yield found
+            elif self._claim_by_form(line):
+                unsettled = True
+            else:
+                yield Found(Oddity.MISSING, line, line.names[0])
+        for line in self._absent(read()) if unsettled else ():
+            number = self._forms.find(_form(line.names[0]))
+            if number is not None and not self._has_reading(line):
+                yield self._by_form(line, number)
+
+    def _absent(self, lines: Iterable[Listed]) -> Iterator[Listed]:
+        return (line for line in lines if self._files.number(line.names[0]) is None)
+
+    def _by_reading(self, line: Listed) -> Found | None:
+        claim = hash(line.names[0])
+        for name in line.names[1:]:
+            number = self._files.number(name)
+            if number is None:
+                continue
+            if self._column.add(number, line.checksum):
+                self._claims[number] = claim
+                return Found(Oddity.OTHER_ENCODING, line, name)
+            if self._claims[number] == claim:
+                return _again(line, name, number, self._column)
+        return None
+
+    def _has_reading(self, line: Listed) -> bool:
+        claim = hash(line.names[0])
+        numbers = map(self._files.number, line.names[1:])
+        return any(number is not None and self._claims[number] == claim for number in numbers)
+
+    def _claim_by_form(self, line: Listed) -> bool:
+        """Claim the file of a line's form; return False if there is none that no line names."""
+        number = self._forms.find(_form(line.names[0]))
+        if number is not None and number not in self._column:
+            claim = hash(line.names[0])
+            self._claims[number] = claim if self._claims[number] in {_NONE, claim} else _SEVERAL
+        return number is not None
+
+    def _by_form(self, line: Listed, number: int) -> Found:
+        if self._claims[number] != hash(line.names[0]):
+            return Found(Oddity.MISSING, line, line.names[0])
+        name = self._files.name(number)
+        if self._column.add(number, line.checksum):
+            return Found(Oddity.OTHER_FORM, line, name)
+        return _again(line, name, number, self._column)
 
 
-def _absent(lines: Iterable[Listed], files: Files, part: int, parts: int) -> dict[str, list[Listed]]:
-    """Return a part of the lines without a file, by the forms of their names; lines of one form are together."""
-    found: dict[str, list[Listed]] = defaultdict(list)
-    for line in lines:
-        if _number(line, files)[0] is None:
-            form = _form(line.names[0])
-            if hash(form) % parts == part:
-                found[form].append(line)
-    return found
+def _again(line: Listed, name: str, number: int, column: Column) -> Found:
+    same = column.checksum(number) == line.checksum.lower()
+    return Found(Oddity.AGAIN if same else Oddity.AGAIN_OTHERWISE, line, name)
 
 
-def _match_by_form(absent: Mapping[str, list[Listed]], files: Files, column: Column) -> Iterator[Found]:
-    free: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for number, name in enumerate(files):
-        if number not in column and _form(name) in absent:
-            free[_form(name)].append((number, name))
-    for form, lines in absent.items():
-        first = {line.names[0]: line for line in reversed(lines)}
-        for line in lines:
-            if line is not first[line.names[0]]:
-                same = line.checksum.lower() == first[line.names[0]].checksum.lower()
-                yield Found(Oddity.AGAIN if same else Oddity.AGAIN_OTHERWISE, line, line.names[0])
-        candidates = free.get(form, [])
-        if len(candidates) == len(first) == 1:
-            ((number, name),), (line,) = candidates, first.values()
-            column.add(number, line.checksum)
-            yield Found(Oddity.OTHER_FORM, line, name)
-        else:
-            yield from (Found(Oddity.MISSING, line, name) for name, line in first.items())
-
-
-def _form(name: str) -> str:
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
+def _form(name: str) -> bytes:
+    return os.fsencode(name if name.isascii() else unicodedata.normalize("NFC", name))
 
 
 def find_works(payload: Iterable[str], bag_name: str) -> dict[str, str]:
