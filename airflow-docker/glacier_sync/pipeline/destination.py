@@ -75,6 +75,11 @@ def compare(
     return bags.compare(copy, expected, workers=settings.workers, progress=progress, drop_cache=True)
 
 
+def update_was_stopped(place: Path) -> bool:
+    """Tell whether ``syncOneWork.sh`` was stopped while it updated a copy: what it had begun lies beside it."""
+    return any(place.with_name(f".{place.name}.partial").joinpath(name).is_dir() for name in ("new", "kept"))
+
+
 def lines(differences: bags.Differences) -> list[str]:
     """Return all differences, one on each line: ``missing`` and ``added`` are seen from the archive's copy."""
     kinds = {

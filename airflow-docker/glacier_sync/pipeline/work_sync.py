@@ -86,9 +86,12 @@ def plan_work(settings: Settings, stamp: datetime, folder: Path, progress: Progr
     if options.replace:
         return PlannedWork(folder, options, Standing.REPLACED, found.path, differences=found.differences)
     listing = list_differences(settings, stamp, folder.name, found.differences)
+    advice = "compare the two, and set sync.replace if the restored one is to replace it"
+    if destination.update_was_stopped(found.path):
+        advice = "an update of it was stopped, so that it may hold files of both: set sync.replace until it is synced"
     refusal = (
         f"{folder.name}: the archive has a different copy at {found.path}: {found.differences}; all is listed in "
-        f"{listing}; compare the two, and set sync.replace if the restored one is to replace it"
+        f"{listing}; {advice}"
     )
     return PlannedWork(folder, options, Standing.DIFFERENT, found.path, refusal, found.differences)
 

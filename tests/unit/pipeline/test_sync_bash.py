@@ -245,6 +245,40 @@ def test_a_copy_that_another_object_was_synced_to_after_a_kill_is_not_set_aside(
     assert is_archived(place, newer.works[0])
 
 
+KILLED_RSYNC = """#!/usr/bin/env bash
+PATH=${PATH#*:} rsync --exclude='*.tif' "$@"
+kill -KILL "$PPID"
+"""
+
+
+def test_an_update_that_was_stopped_is_told_where_the_site_replaces_no_longer(place: Installation, bag: Bagger) -> None:
+    def change_pages(work: Path) -> None:
+        for page in work.rglob("*.*"):
+            page.write_bytes(page.read_bytes() + b"\0")
+
+    older, newer = bag(RID), bag(RID, change=change_pages)
+    place.synced(older)
+    place.say({"sync": {"replace": True}})
+    commands = place.home / "bin"
+    shutil.copytree(place.settings.bin_dir, commands)
+    (commands / "rsync").write_text(KILLED_RSYNC)
+    (commands / "rsync").chmod(0o755)
+    place.restored(newer, key=f"newer/{RID}.bag.zip")
+    assert [type(outcome) for outcome in place.run(bin_dir=commands).outcomes.values()] == [RetryLater]
+    assert not any(is_archived(place, made.works[0]) for made in (older, newer))
+    place.say({})
+    (failed,) = place.run().outcomes.values()
+    assert isinstance(failed, Failed)
+    assert failed.reason.endswith(
+        "; an update of it was stopped, so that it may hold files of both: set sync.replace until it is synced"
+    )
+    place.say({"sync": {"replace": True}})
+    place.ledger.retry([2], Run.by_hand())
+    place.run()
+    assert is_archived(place, newer.works[0])
+    assert [path.name for path in place.archived(RID).parent.iterdir()] == [RID]
+
+
 # --- the web -----------------------------------------------------------------------
 
 
