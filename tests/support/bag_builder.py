@@ -146,6 +146,7 @@ class ZipEnd:
     comment: bytes = b""
     zip64: bool = False
     entries64: int | None = None
+    offset64: int | None = None
     disks64: int = 1
 
     def packed(self, count: int, start: int, stop: int) -> bytes:
@@ -156,8 +157,9 @@ class ZipEnd:
         before = b""
         if self.zip64 or count > 0xFFFF:
             entries64 = count if self.entries64 is None else self.entries64
+            offset64 = start if self.offset64 is None else self.offset64
             before = struct.pack(
-                "<4sQ2H2L4Q4sLQL", b"PK\6\6", 44, 45, 45, 0, 0, entries64, entries64, stop - start, start,
+                "<4sQ2H2L4Q4sLQL", b"PK\6\6", 44, 45, 45, 0, 0, entries64, entries64, stop - start, offset64,
                 b"PK\6\7", 0, stop, self.disks64,
             )  # fmt: skip
             entries = min(entries, 0xFFFF)

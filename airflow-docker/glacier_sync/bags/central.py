@@ -24,6 +24,9 @@ MOST_ENTRIES = 1 << 22
 _END = struct.Struct("<4s4H2LH")
 _END_SIGNATURE = b"PK\x05\x06"
 _LONGEST_COMMENT = 0xFFFF
+_LARGEST = 1 << 60
+"""No file is larger, and the sum of a few such numbers fits in 64 bits, as not all of ZIP64's do."""
+
 _LOCATOR = struct.Struct("<4sLQL")
 _LOCATOR_SIGNATURE = b"PK\x06\x07"
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -242,6 +245,8 @@ def _find_end(fd: int, size: int) -> End:
         raise NoDirectoryError("is one of several parts of a zip", "a zip in one file")
     if length > stop:
         raise NoDirectoryError(f"says its central directory has {length} bytes, more than the file", "a whole zip")
+    if offset > _LARGEST:
+        raise NoDirectoryError(f"says its central directory begins at byte {offset}", "a whole zip")
     return End(stop - length, stop, (here, entries), stop - length - offset, tuple(problems))
 
 
@@ -297,6 +302,9 @@ def _parsed(data: bytes, at: int, shift: int) -> Record:
             problem = "has sizes in a ZIP64 field that it doesn't have"
         else:
             size, compressed, header, disk = values
+            if max(size, compressed, header) > _LARGEST:
+                problem = "has a size or a place that no file can have"
+                size, compressed, header = (min(value, _LARGEST) for value in (size, compressed, header))
     if disk:
         problem = "is in another part of the zip"
     length = end + extra_length + comment - at

@@ -145,6 +145,20 @@ REFUSED: Mapping[str, tuple[Callable[[list[ZipEntry]], list[ZipEntry]], ZipEnd, 
         page(size=ZIP64, compressed=ZIP64, extra=sizes64(10)), ZipEnd(),
         f"{PAGE}: has sizes in a ZIP64 field that it doesn't have",
     ),
+    **{
+        f"{name} of {value} bytes": (
+            page(
+                size=ZIP64, compressed=ZIP64, offset=ZIP64, local_sizes=SIZES,
+                extra=sizes64(*(value if kind == name else 10 for kind in ("size", "compressed size", "place"))),
+            ),
+            ZipEnd(), f"{PAGE}: has a size or a place that no file can have: expected a record that makes sense",
+        )
+        for name in ("size", "compressed size", "place") for value in (2**60 + 1, 2**63 - 1, 2**64 - 1)
+    },
+    "directory at a place that no file can have": (
+        page(), ZipEnd(zip64=True, offset=ZIP64, offset64=2**64 - 1),
+        f"W1.bag.zip: begins as a zip, but says its central directory begins at byte {2**64 - 1}: it was cut off",
+    ),
     "extra field that is too long": (
         page(extra=struct.pack("<2H", 7, 9)), ZipEnd(), f"{PAGE}: has an extra field that reaches beyond the others",
     ),
