@@ -294,6 +294,7 @@ CASES: dict[str, Case] = {
     "blank line in the fetch list": _fetched(f"\nhttps://example.org/1 10 {PAGE}"),
     # RFC 8493 §2.3
     **{f"tag files in {name}": _encoded(name) for name in ("UTF-8", "UTF-16", "UTF-32", "ISO-8859-5", "KOI8-R")},
+    "tag files in UTF-7": _encoded("UTF-7"),
     "manifest in another encoding": _encoded("ISO-8859-5", "UTF-8"),
     "metadata in another encoding": Case(
         BagBuilder(tag_algorithms=(), overrides={INFO: f"Contact-Name: \u00e9\n{OXUM}".encode("latin-1")})

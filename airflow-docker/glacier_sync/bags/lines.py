@@ -12,8 +12,9 @@ from glacier_sync.bags.names import shown
 LONGEST_LINE = 1 << 16
 MOST_BLANK_LINES = 1000
 
-_NO_CHARACTER_SETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
-
+_REFUSED_ENCODINGS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+"""Codecs that are no character sets; and UTF-7, which alone can write names that no file can have, and whose decoder
+takes time by the square of a file's size."""
 
 Tell = Callable[[str, str, int], None]
 """Called with what was found, what was expected, and the line, from 1; 0 is the whole file."""
@@ -23,7 +24,7 @@ class UnreadableLinesError(Exception):
     """Raised where a tag file can't be read on, after the reason was told."""
 
 
-def is_known_encoding(name: str) -> bool:
+def is_supported_encoding(name: str) -> bool:
     """Tell whether text can be read that is declared to be in an encoding."""
     try:
         codec = codecs.lookup(name)
@@ -31,7 +32,7 @@ def is_known_encoding(name: str) -> bool:
         bytes(4).decode(name, "replace")
     except (LookupError, ValueError):
         return False
-    return codec.incrementaldecoder is not None and codec.name.replace("_", "-") not in _NO_CHARACTER_SETS
+    return codec.incrementaldecoder is not None and codec.name.replace("_", "-") not in _REFUSED_ENCODINGS
 
 
 def blocks_of_lines(

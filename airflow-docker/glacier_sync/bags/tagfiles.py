@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from glacier_sync.bags.defects import Findings, InvalidDeclaration
-from glacier_sync.bags.lines import Tell, UnreadableLinesError, is_known_encoding
+from glacier_sync.bags.lines import Tell, UnreadableLinesError, is_supported_encoding
 from glacier_sync.bags.names import has_raw_percent, readings, shown, unsafe
 from glacier_sync.hashing.digests import HEX_DIGITS, normalised
 
@@ -118,8 +118,10 @@ def _version(path: str, text: str | None, defects: Findings) -> tuple[int, int]:
 def _encoding(path: str, name: str | None, defects: Findings) -> str:
     if name is None:
         return Declaration.encoding
-    if not is_known_encoding(name):
-        defects.append(InvalidDeclaration(path, f"declares the encoding {_quoted(name)}, which isn't known", "UTF-8"))
+    if not is_supported_encoding(name):
+        defects.append(
+            InvalidDeclaration(path, f"declares the encoding {_quoted(name)}, which isn't supported", "UTF-8")
+        )
         return Declaration.encoding
     return name
 

@@ -162,6 +162,9 @@ DIFFERENCES: Mapping[str, Difference] = {
     "encoding that is no text": Difference(
         "2.3", "a declared encoding that isn't one of text, as `hex`", FAILS, REFUSES, "tag files are text"
     ),
+    "tag files in UTF-7": Difference(
+        "2.3", "tag files in UTF-7", ACCEPTS, REFUSES, "it can write names that no file can have"
+    ),
     "manifest in another encoding": Difference(
         "2.3", "a manifest in another encoding than the declared one", FAILS, REFUSES,
         "the names it lists aren't those of the files",
