@@ -4,6 +4,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no fault of what is tested, and what is random finds its own time with the faults.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile("faults", settings.get_profile("tests"), derandomize=False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -13,12 +18,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults-table", type=Path, help="write the table of faults to this file, as Markdown")
 
 
-def pytest_configure() -> None:
-    """Take SIGINT and SIGHUP as a terminal's user sends them, also where this run's caller ignores them.
+def pytest_configure(config: pytest.Config) -> None:
+    """Take random examples for the faults only, and SIGINT and SIGHUP as a terminal's user sends them.
 
+    Also where this run's caller ignores them.
     A signal that is ignored stays so in every program that is started, and a shell
     can't trap it any more.
     """
+    settings.load_profile("faults" if config.getoption("--faults") else "tests")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -104,7 +104,7 @@ def test_a_sync_that_was_killed_after_its_end_is_done_when_tried_again(site: Sit
 
 
 def test_the_dag_file_itself_runs_for_a_debugger(site: Site, samples: list[Sample]) -> None:
-    subprocess.run([sys.executable, DAG_FILE], check=True, capture_output=True, env=os.environ, timeout=200)
+    subprocess.run([sys.executable, DAG_FILE], check=True, capture_output=True, env=os.environ, timeout=280)
     phases = [item.phase for item in ledger_objects().values()]
     assert phases.count(Phase.SYNCED) == 4
     assert phases.count(Phase.FAILED) == 2

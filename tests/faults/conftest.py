@@ -29,8 +29,10 @@ _SEED = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # The fast part makes the same choices each time, where nothing else is asked for.
+    chosen = secrets.randbelow(2**32) if config.getoption("--faults") else 0
     seed = config.getoption("--faults-seed")
-    config.stash[_SEED] = secrets.randbelow(2**32) if seed is None else seed
+    config.stash[_SEED] = chosen if seed is None else seed
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -158,7 +158,11 @@ is_alive() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [^ZX]* ]]; }
 }
 
 @test "the log of the time before is kept" {
-    in_script 'start_service one echo first; sleep 0.3; start_service one echo second; sleep 0.3'
+    in_script 'ended() { [[ -s $FOLDER/logs/one.log ]] && ! find_service one; }
+        for text in first second; do
+            start_service one echo "$text"
+            until ended; do sleep 0.1; done
+        done'
     [ "$(<"$FOLDER/logs/one.log.1")" = first ]
     [ "$(<"$FOLDER/logs/one.log")" = second ]
 }
@@ -181,10 +185,15 @@ time.sleep(60)' "$FOLDER/port" 3>&- &
 }
 
 @test "two scripts take turns" {
-    in_script 'with_lock bash -c "sleep 1; echo first >>$FOLDER/turns"' &
-    sleep 0.3
-    run in_script 'with_lock bash -c "echo second >>$FOLDER/turns"'
+    in_script 'with_lock bash -c "touch $FOLDER/locked; until [[ -e $FOLDER/go-on ]]; do sleep 0.1; done; echo first >>$FOLDER/turns"' &
+    until [ -e "$FOLDER/locked" ]; do sleep 0.1; done
+    (
+        until grep -q 'waiting for another' "$FOLDER/second"; do sleep 0.1; done
+        touch "$FOLDER/go-on"
+    ) 2>/dev/null 3>&- &
+    in_script 'with_lock bash -c "echo second >>$FOLDER/turns"' >"$FOLDER/second" 2>&1
     wait
+    output=$(<"$FOLDER/second")
     [[ $output == *"waiting for another"* ]]
     [ "$(tr '\n' ' ' <"$FOLDER/turns")" = "first second " ]
 }

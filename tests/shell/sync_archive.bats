@@ -414,7 +414,7 @@ END
 @test "rsync itself, killed while it updates, is finished by the next run" {
     make_work W1
     sync_work -a "$archive" "$work"
-    truncate -s 300M "$work/archive/W1-I1/I10002.tif"
+    truncate -s 600M "$work/archive/W1-I1/I10002.tif"
     echo new >"$work/archive/W1-I1/I10003.tif"
     start -a "$archive" "$work"
     until compgen -G "${archive}0/00/.W1.partial/new/I10002.tif.*" >/dev/null; do

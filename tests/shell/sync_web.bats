@@ -221,7 +221,7 @@ start_until_rclone() {
     real=$(command -v rclone)
     start_until_rclone "[ \"\$1\" = check ] || exec '$real' \"\$@\""
     kill -TERM "$script"
-    timeout 30 tail --pid "$script" -f /dev/null || { kill -KILL "$script" && false; }
+    timeout 120 tail --pid "$script" -f /dev/null || { kill -KILL "$script" && false; }
     status=0
     wait "$script" || status=$?
     [ "$status" -eq 143 ]

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from threading import Event
 from typing import Any
 from urllib.parse import quote_plus
 
+import psutil
 import pytest
 import yaml
 from moto.sqs.models import sqs_backends
@@ -293,6 +295,21 @@ def kill(process: Any, *, with_children: bool) -> None:
     if with_children:
         end_children(process)
     process.join()
+    if with_children:
+        _wait_until_gone(process.pid)
+
+
+def _wait_until_gone(group: int) -> None:
+    """Wait for the end of what was killed: until then it holds its locks."""
+    until = time.monotonic() + 60
+    while any(_lives(process, group) for process in psutil.process_iter()) and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def _lives(process: psutil.Process, group: int) -> bool:
+    with suppress(ProcessLookupError, psutil.Error):
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def end_children(process: Any) -> None:

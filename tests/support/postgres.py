@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -66,9 +66,16 @@ class PostgresServer:
         where = ["-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(self._port), "-k", ""]
         settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
         command = [*self._unprivileged, self._binaries / "postgres", *where, *settings]
-        with self._log.open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, cwd=self._folder)
-        _wait_until_it_answers(self._process, _plain(self.url), self._log)
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while True:
+            with self._log.open("ab") as output:
+                self._process = subprocess.Popen(command, stdout=output, stderr=output, cwd=self._folder)
+            if _answers(self._process, _plain(self.url), deadline):
+                return
+            if time.monotonic() > deadline:
+                pytest.fail(f"PostgreSQL didn't start:\n{self._log.read_text(errors='replace')}")
+            # What a killed server has left may still be ending, and keeps the next one from its memory.
+            time.sleep(0.2)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: with SIGINT its connections are ended first, SIGKILL leaves them to find out."""
@@ -146,15 +153,13 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_it_answers(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + _SECONDS_TO_START
-    while True:
-        try:
+def _answers(server: subprocess.Popen[bytes], url: str, deadline: float) -> bool:
+    """Wait until a server answers, or has ended."""
+    while server.poll() is None and time.monotonic() < deadline:
+        with suppress(psycopg.OperationalError):
             psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                server.kill()
-                pytest.fail(f"PostgreSQL didn't start:\n{log.read_text(errors='replace')}")
-            time.sleep(0.05)
-        else:
-            return
+            return True
+        time.sleep(0.05)
+    server.kill()
+    server.wait()
+    return False

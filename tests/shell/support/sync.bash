@@ -57,7 +57,8 @@ log_of() { echo "$syncLogDateTimeDir/sync-2025-01-31_08.09.10-$1.log"; }
 # end_script SIGNAL: the script alone; what it has started has to end with it.
 end_script() {
     local child
-    child=$(cat "$root/started")
+    until [[ -s $root/started ]]; do sleep 0.05; done
+    child=$(<"$root/started")
     kill "-$1" "$group"
     wait "$group" || killed_status=$?
     while kill -0 "$child" 2>/dev/null; do sleep 0.05; done
@@ -90,5 +91,7 @@ start_and_wait_for() {
 kill_group() {
     kill "-$1" -- "-$group"
     wait "$group" || killed_status=$?
+    # Until the last of them is gone, the lock is held.
+    while grep -qsE "\) [^XZ] [0-9]+ $group " /proc/[0-9]*/stat; do sleep 0.05; done
     group=''
 }

@@ -68,14 +68,17 @@ def memory_for(what: str, *arguments: Path) -> int:
 def test_a_million_files_with_a_manifest_of_hundreds_of_megabytes(tmp_path: Path) -> None:
     """What each file more takes is measured, and a million reckoned from it."""
     bags = [write_bag(tmp_path / f"{count}.zip", "sha512", pages(count)) for count in (FILES, 2 * FILES)]
-    few, many = (memory_for(VERIFY, path) for path in bags)
+    # A sample may miss a peak, and what is missed of the first counts many times.
+    few = max(memory_for(VERIFY, bags[0]) for _ in range(2))
+    many = memory_for(VERIFY, bags[1])
     each = (many - few) / FILES
     assert many + each * (1_000_000 - 2 * FILES) < MOST, f"{few:,} bytes for {FILES:,} files, {many:,} for twice that"
 
 
 def test_unbagging_takes_hardly_more_than_verifying(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "W1.zip", "sha512", pages(5_000))
-    assert memory_for(UNBAG, path, tmp_path / "to") < memory_for(VERIFY, path) + 10_000_000
+    verifying = max(memory_for(VERIFY, path) for _ in range(3))
+    assert memory_for(UNBAG, path, tmp_path / "to") < verifying + 10_000_000
 
 
 def test_one_file_of_more_than_4_gib(tmp_path: Path) -> None:

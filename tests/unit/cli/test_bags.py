@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from tests.support.bag_builder import BagBuilder, ZipEntry, write_zip
 
-from .conftest import COMMAND, Command
+from .conftest import Command
 
 PAGE = "data/W1/images/I1/0001.jpg"
 
@@ -289,20 +286,6 @@ def test_a_strange_path_is_printed_escaped(command: Command, tmp_path: Path) -> 
     assert r"dir\n\udcff" in ended.out
     ended = command("verify", "--json", parent / "W1.bag.zip")
     assert os.fsencode(ended.facts[0]["path"]) == os.fsencode(parent / "W1.bag.zip")
-
-
-def test_ctrl_c_ends_unbagging_with_one_line_and_leaves_nothing(tmp_path: Path, to: Path) -> None:
-    pages = {f"W1/images/I1/{number:04d}.jpg": b"page" * 10_000_000 for number in range(4)}
-    path = BagBuilder(payload=pages).zip(tmp_path)
-    process = subprocess.Popen([COMMAND, "unbag", path, "--to", to], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not tree(to) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert (out, err) == (b"", b"glacier-sync: interrupted; run it again to go on\n")
-    assert not (to / "W1").exists()
 
 
 def test_works_without_a_bag_are_unpacked_where_that_is_asked_for(command: Command, tmp_path: Path, to: Path) -> None:

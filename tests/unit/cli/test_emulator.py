@@ -24,7 +24,7 @@ def test_it_answers_until_a_signal_ends_it(ending: signal.Signals) -> None:
         assert name == "AWS_ENDPOINT_URL"
         EmulatorClient(url, REGION).create_intake("bucket", "queue")
         process.send_signal(ending)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 0

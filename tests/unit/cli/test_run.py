@@ -266,7 +266,7 @@ def test_ctrl_c_ends_a_run_at_once_and_the_next_one_completes_it(
     assert fault.held.wait(60)
     process.send_signal(signal.SIGINT)
     # The download is held for as long as the process waits for it.
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert (out, err) == (b"", b"glacier-sync: interrupted; run it again to go on\n")
     ended = command("run")

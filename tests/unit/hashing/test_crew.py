@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import psutil
@@ -44,11 +44,17 @@ def started(
 
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    return [child for child in process.children() if "glacier_sync.hashing.worker" in " ".join(child.cmdline())]
+    return [child for child in process.children() if "glacier_sync.hashing.worker" in command_of(child)]
+
+
+def command_of(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
 
 
 def wait_until_gone(pids: Sequence[int]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker process lives on"
         time.sleep(0.02)

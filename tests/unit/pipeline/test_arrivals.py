@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.bag_builder import BagBuilder, ZipEntry, write_zip
+from tests.support.clocks import look_after
 
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.pipeline.arrivals import Contents, look_at, look_into
@@ -65,18 +66,23 @@ def test_a_zip_whose_comment_looks_like_an_end_is_whole(folder: Path) -> None:
     ids=["half-copied", "all but a byte", "empty", "room that isn't filled yet"],
 )
 def test_a_zip_without_its_end_is_waited_for_and_then_taken_as_it_is(
-    folder: Path, cut: Callable[[bytes], bytes]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, cut: Callable[[bytes], bytes]
 ) -> None:
     path = BagBuilder().zip(folder)
     path.write_bytes(cut(path.read_bytes()))
+    look_after(monkeypatch, path, 2 * SETTLE)
     assert names(settled(folder)) == ([], [path.name], [])
+    monkeypatch.undo()
     assert names(patient(folder)) == ([path.name], [], [])
 
 
-def test_a_zip_that_is_written_to_is_waited_for_though_its_time_is_old(folder: Path) -> None:
+def test_a_zip_that_is_written_to_is_waited_for_though_its_time_is_old(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = BagBuilder().zip(folder)
     time.sleep(SETTLE)
     os.utime(path, (0, 0))
+    look_after(monkeypatch, path, SETTLE / 2)
     assert names(look_into(folder, SETTLE)) == ([], [path.name], [])
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from tests.support.clocks import look_after
 from tests.support.feeding import start_feeding
 from tests.support.pipeline import Bag, Bagger, Installation, add_page, is_archived, kill
 
@@ -117,9 +118,12 @@ def test_folders_on_different_file_systems(
     assert feeding.clear() == ["W1TEST01.bag.zip"]
 
 
-def test_a_file_that_is_still_being_written_stays(feeding: Feeding, bag: Bagger) -> None:
+def test_a_file_that_is_still_being_written_stays(
+    feeding: Feeding, bag: Bagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = feeding.put(bag("W1TEST01"))
     path.touch()
+    look_after(monkeypatch, path, SETTLE / 2)
     assert feeding.feed() == Fed()
     assert path.exists()
 

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,13 @@ def reached(place: Installation, phase: Phase) -> Callable[[], bool]:
 
 
 def exists(folder: Path, pattern: str) -> Callable[[], bool]:
-    return lambda: next(folder.glob(pattern), None) is not None
+    def look() -> bool:
+        # A folder may vanish between two steps of the look.
+        with suppress(FileNotFoundError):
+            return next(folder.glob(pattern), None) is not None
+        return False
+
+    return look
 
 
 def moments(place: Installation) -> dict[str, Callable[[], bool]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.bag_builder import ZipEntry, write_zip
+from tests.support.clocks import look_after
 from tests.support.pipeline import Bag, Bagger, Installation, add_page, is_archived, kill, start_run
 
 from glacier_sync import pipeline
@@ -134,21 +135,27 @@ def test_a_restored_zip_without_a_bag_is_taken_as_well(place: Installation, bag:
     assert is_archived(place, made.works[0])
 
 
-def test_a_file_that_is_still_being_written_is_not_taken(place: Installation, bag: Bagger) -> None:
+def test_a_file_that_is_still_being_written_is_not_taken(
+    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = put(place, bag("W1TEST01"))
     with path.open("ab") as file:
         file.write(b"more")
+    look_after(monkeypatch, path, SETTLE / 2)
     assert claimed(place) == []
     assert path.exists()
 
 
-def test_a_half_copied_file_is_waited_for_and_taken_when_it_is_whole(place: Installation, bag: Bagger) -> None:
+def test_a_half_copied_file_is_waited_for_and_taken_when_it_is_whole(
+    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = bag("W1TEST01")
     path = put(place, made)
     content = path.read_bytes()
     path.write_bytes(content[:1000])
-    time.sleep(SETTLE)
-    assert claimed(place) == []
+    with monkeypatch.context() as patched:
+        look_after(patched, path, 2 * SETTLE)
+        assert claimed(place) == []
     path.write_bytes(content)
     time.sleep(SETTLE)
     place.run()
