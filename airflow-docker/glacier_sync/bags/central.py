@@ -9,10 +9,9 @@ caller to judge.
 
 from __future__ import annotations
 
-import os
 import struct
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -45,6 +44,9 @@ _MOST_HELD = 150_000
 
 _BLOCK = 1 << 16
 _BLOCKS = 64
+
+Read = Callable[[int, int], bytes]
+"""Returns so many bytes of a zip from an offset, or those that are there."""
 
 
 class NoDirectoryError(Exception):
@@ -92,11 +94,14 @@ class End(NamedTuple):
 
 
 class Directory:
-    """The entries of a zip, in the order of their headers, by number. Raises NoDirectoryError and OSError."""
+    """The entries of a zip of ``size`` bytes, in the order of their headers, by number.
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self.end = _find_end(fd, os.fstat(fd).st_size)
+    Raises NoDirectoryError, and whatever ``read`` does.
+    """
+
+    def __init__(self, read: Read, size: int) -> None:
+        self._read = read
+        self.end = _find_end(read, size)
         self._places = array("q")
         self._headers = array("q")
         self._blocks: dict[int, bytes] = {}
@@ -143,7 +148,7 @@ class Directory:
         held, begin = b"", position
         while position < stop:
             if begin + len(held) - position < _LONGEST_RECORD and begin + len(held) < stop:
-                begin, held = position, self._read(position, min(_WALKED, stop - position))
+                begin, held = position, self._read(min(_WALKED, stop - position), position)
             record = _parsed(held, position - begin, self.end.shift)
             if len(self._places) == MOST_ENTRIES:
                 raise NoDirectoryError("has too many entries", f"{MOST_ENTRIES} at most")
@@ -164,7 +169,7 @@ class Directory:
             place = self._places[number]
             at = place - begin
             if not 0 <= at < whole:
-                held, begin, at = self._read(place, _WALKED), place, 0
+                held, begin, at = self._read(_WALKED, place), place, 0
                 whole = len(held) if place + len(held) >= self.end.stop else len(held) - _LONGEST_RECORD
             name = held[at + _RECORD.size : at + _RECORD.size + (held[at + 28] | held[at + 29] << 8)]
             size = int.from_bytes(held[at + 24 : at + 28], "little")
@@ -196,23 +201,20 @@ class Directory:
         number = offset // _BLOCK
         block = self._blocks.get(number)
         if block is None:
-            block = self._read(number * _BLOCK, _BLOCK)
+            block = self._read(_BLOCK, number * _BLOCK)
             # Cleared at a stroke: other threads may read meanwhile.
             if len(self._blocks) >= _BLOCKS:
                 self._blocks.clear()
             self._blocks[number] = block
         begin = offset - number * _BLOCK
         found = block[begin : begin + length]
-        return found if len(found) == length else self._read(offset, length)
-
-    def _read(self, offset: int, length: int) -> bytes:
-        return os.pread(self._fd, length, offset)
+        return found if len(found) == length else self._read(length, offset)
 
 
-def _find_end(fd: int, size: int) -> End:
+def _find_end(read: Read, size: int) -> End:
     """Find the one end of the central directory, and its ZIP64 end if it has one (§4.3.14 to §4.3.16)."""
     first = max(size - _END.size - _LONGEST_COMMENT, 0)
-    tail = os.pread(fd, size - first, first)
+    tail = read(size - first, first)
     places = [place for place in _occurrences(tail, _END_SIGNATURE) if place + _END.size <= len(tail)]
     if not places:
         raise NoDirectoryError("has no end of its central directory", "a whole zip")
@@ -229,7 +231,7 @@ def _find_end(fd: int, size: int) -> End:
         )
     _, disk, first_disk, here, entries, length, offset, _ = _END.unpack_from(tail, place)
     stop = first + place
-    fields64 = _end64(fd, stop)
+    fields64 = _end64(read, stop)
     if fields64:
         short = (disk, first_disk, here, entries, length, offset)
         if any(
@@ -250,14 +252,14 @@ def _find_end(fd: int, size: int) -> End:
     return End(stop - length, stop, (here, entries), stop - length - offset, tuple(problems))
 
 
-def _end64(fd: int, end: int) -> tuple[int, int, int, int, int, int] | None:
+def _end64(read: Read, end: int) -> tuple[int, int, int, int, int, int] | None:
     """Return what the ZIP64 end says in the place of the end, if there is one before it (§4.3.14, §4.3.15)."""
-    locator = os.pread(fd, _LOCATOR.size, end - _LOCATOR.size) if end >= _LOCATOR.size else b""
+    locator = read(_LOCATOR.size, end - _LOCATOR.size) if end >= _LOCATOR.size else b""
     if not locator.startswith(_LOCATOR_SIGNATURE):
         return None
     _, disk, _, disks = _LOCATOR.unpack(locator)
     place = end - _LOCATOR.size - _END64.size
-    found = os.pread(fd, _END64.size, place) if place >= 0 else b""
+    found = read(_END64.size, place) if place >= 0 else b""
     if not found.startswith(_END64_SIGNATURE):
         raise NoDirectoryError("has no ZIP64 end where its locator is", "one right before it")
     _, length, _, _, *fields = _END64.unpack(found)

@@ -73,6 +73,15 @@ def unwritable(path: Path | str, error: OSError) -> GlacierSyncError:
 
 
 @contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise what keeps ``path`` from being read as UnreadableError."""
+    try:
+        yield
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+@contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Raise what the disk refuses below ``path`` as NoSpaceError, FolderError or WriteError."""
     try:

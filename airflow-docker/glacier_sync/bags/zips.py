@@ -14,7 +14,7 @@ from glacier_sync.bags.central import Directory, NoDirectoryError
 from glacier_sync.bags.defects import DamagedZip, Defect, NotAZip
 from glacier_sync.bags.division import divide
 from glacier_sync.bags.entries import ZipFiles, judge
-from glacier_sync.bags.errors import unreadable
+from glacier_sync.bags.errors import reading, unreadable
 from glacier_sync.bags.sources import Bag, DamagedFileError, Listing
 from glacier_sync.hashing.entries import DamagedEntryError, Entry, EntryReader
 from glacier_sync.hashing.tasks import Job
@@ -31,15 +31,13 @@ class ZipSource:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with reading(path):
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise unreadable(path, error) from error
-        try:
-            self.listing = self._list()
-        except BaseException:
-            os.close(self._fd)
-            raise
+            try:
+                self.listing = self._list()
+            except BaseException:
+                os.close(self._fd)
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +91,11 @@ class ZipSource:
         limit = self._directory.limit(number)
         return Entry(record.name, record.header, limit, record.method, record.compressed, record.size, record.crc)
 
+    def _read(self, length: int, offset: int) -> bytes:
+        # The directory is read whenever something is asked of it, by whoever asks.
+        with reading(self.path):
+            return os.pread(self._fd, length, offset)
+
     def _damaged_folders(self, numbers: Iterable[int]) -> Iterator[Defect]:
         """Read the entries of folders, which nobody will ask for."""
         reader = EntryReader(self._fd)
@@ -107,12 +110,10 @@ class ZipSource:
     def _list(self) -> Listing:
         name = self.path.name
         try:
-            self._directory = Directory(self._fd)
+            self._directory = Directory(self._read, os.fstat(self._fd).st_size)
             contents = judge(self._directory, name)
         except NoDirectoryError as error:
-            return Listing((), (NotAZip(name, *_not_a_zip(self._fd, error)),))
-        except OSError as error:
-            raise unreadable(self.path, error) from error
+            return Listing((), (NotAZip(name, *_not_a_zip(self._read(len(_BEGIN), 0), error)),))
         self._files = contents.files
         contents.defects += self._damaged_folders(contents.folder_entries)
         return divide(contents, zip_name=name, rid=name.partition(".")[0] or name)
@@ -124,9 +125,9 @@ def _entry_number(bag: Bag, number: int) -> int:
     return bag.files.entries()[number]
 
 
-def _not_a_zip(fd: int, error: NoDirectoryError) -> tuple[str, str]:
-    if not os.fstat(fd).st_size:
+def _not_a_zip(begin: bytes, error: NoDirectoryError) -> tuple[str, str]:
+    if not begin:
         return "is empty", "a zip"
-    if os.pread(fd, len(_BEGIN), 0) != _BEGIN:
+    if begin != _BEGIN:
         return f"is no zip: it {error.found}", error.expected
     return f"begins as a zip, but {error.found}: it was cut off or damaged", error.expected

@@ -1,9 +1,11 @@
 """The central directory of a zip: its records are the same, whether they are held or read again."""
 
+import os
 import struct
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ def directory_of(name: str, folder: Path) -> Iterator[Directory]:
     count, extra = DIRECTORIES[name]
     entries = [ZipEntry(f"{n}".encode(), bytes(n), extra=extra, offset=count - n) for n in range(count)]
     with write_zip(folder / "a.zip", entries).open("rb") as file:
-        yield Directory(file.fileno())
+        yield Directory(partial(os.pread, file.fileno()), os.fstat(file.fileno()).st_size)
 
 
 @pytest.mark.parametrize("name", DIRECTORIES)

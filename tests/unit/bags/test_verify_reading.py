@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
+import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.support.bag_builder import BagBuilder
+from tests.support.bag_builder import BagBuilder, ZipEntry, write_zip
 
 from glacier_sync import bags
 
@@ -81,6 +85,52 @@ def test_a_machine_that_fails_is_an_error_and_no_defect(write: Write, tmp_path: 
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert caught.value.exit_status == 3
+
+
+# More than is held of a central directory, so that it is read again while the bag is judged.
+MANY_FIELDS = struct.pack("<HH", 0x7777, 0) * 11_000
+LARGE = BagBuilder(payload={f"W1/images/{number}": b"x" for number in range(10)})
+FORMS: dict[str, list[ZipEntry] | None] = {
+    "with an entry of a folder": [*BagBuilder().entries(), ZipEntry(b"W1.bag/data/W1/archive/", mode=0o40755)],
+    "with a large directory": [replace(entry, extra=MANY_FIELDS) for entry in LARGE.entries()],
+    "that is none": None,
+}
+
+
+@contextmanager
+def away_from(reading: int) -> Iterator[list[str]]:
+    """Take the zip away from under its descriptor when it is read for so many times; yield the calls until then."""
+    calls: list[str] = []
+    folder = os.open("/", os.O_RDONLY)
+
+    def failing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def read(fd: int, *arguments: Any) -> Any:
+            if len(calls) == reading:
+                os.dup2(folder, fd)
+            calls.append(call.__name__)
+            return call(fd, *arguments)
+
+        return read
+
+    with pytest.MonkeyPatch.context() as patch:
+        for call in (os.pread, os.preadv):
+            patch.setattr(os, call.__name__, failing(call))
+        yield calls
+    os.close(folder)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_whichever_read_of_a_zip_fails_is_an_error_and_no_defect(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "W1.bag.zip"
+    path.write_bytes(b"some text")
+    entries = FORMS[form]
+    if entries is not None:
+        write_zip(path, entries)
+    with away_from(-1) as calls:
+        bags.verify(path, workers=1)
+    for reading in range(len(calls)):
+        with away_from(reading), pytest.raises(bags.UnreadableError, match=r"can't be read \(Is a directory\)"):
+            bags.verify(path, workers=1)
 
 
 def test_what_is_no_bag_is_reported_as_an_invalid_one(tmp_path: Path) -> None:
