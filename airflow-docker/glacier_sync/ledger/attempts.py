@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from glacier_sync.ledger import reading
 from glacier_sync.ledger.claims import held, holder, is_live, let_go
 from glacier_sync.ledger.errors import RefusedError
 from glacier_sync.ledger.facts import EventKind, Phase, Run
@@ -94,6 +95,13 @@ def _require_retriable(transaction: Transaction, row: Progress) -> None:
         raise RefusedError(
             f"{_name(row)} was restored once more since it failed: that is object {later.id}, which is {later.phase}; "
             "look at that one"
+        )
+    rids = {work.rid for work in row.works} or {rid for rid in [row.rid] if rid}
+    newer = [found for rid in rids if (found := reading.synced_later(transaction.session, row.id, rid))]
+    if newer and len(newer) == len(rids):
+        raise RefusedError(
+            f"{_name(row)} is older than what the archive has: that is of object {newer[0].id} "
+            f"({newer[0].key}); forget this one, or have it restored once more if it is the right one"
         )
 
 

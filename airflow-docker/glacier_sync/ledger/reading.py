@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import JSON, or_, select, type_coerce
+from sqlalchemy import JSON, func, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from glacier_sync.ledger.errors import UnknownObjectError
@@ -16,10 +16,7 @@ from glacier_sync.progress import Pace
 
 def object_by_id(session: Session, object_id: int) -> LedgerObject:
     """Return an object. Raises UnknownObjectError."""
-    row = session.get(Progress, object_id)
-    if row is None:
-        raise UnknownObjectError(f"the ledger has no object {object_id}: expected one that it has recorded")
-    return facts_of(row)
+    return facts_of(_row(session, object_id))
 
 
 def objects(session: Session, phases: Collection[Phase] | None, limit: int | None) -> list[LedgerObject]:
@@ -37,6 +34,16 @@ def find(session: Session, name: str) -> list[LedgerObject]:
     return [facts_of(row) for row in session.scalars(select(Progress).where(named).order_by(Progress.id))]
 
 
+def synced_later(session: Session, object_id: int, rid: str) -> LedgerObject | None:
+    """Return the newest object that was announced after this one and that a work was synced from."""
+    row = _row(session, object_id)
+    announced = func.coalesce(Progress.event_time, Progress.create_time)
+    rows = select(Progress).join(Work).where(Work.rid == rid, Work.phase == Phase.SYNCED)
+    later = rows.where(Progress.id != row.id, announced > (row.event_time or row.create_time))
+    found = session.scalar(later.order_by(announced.desc(), Progress.id.desc()).limit(1))
+    return None if found is None else facts_of(found)
+
+
 def events(session: Session, object_id: int | None) -> list[LedgerEvent]:
     """Return an object's events, or all of them, in the order in which they happened."""
     rows = select(Event).order_by(Event.id)
@@ -51,6 +58,13 @@ def remarks(session: Session, rid: str) -> list[LedgerEvent]:
     of_work = type_coerce(Event.details, JSON)["rid"].as_string() == escape(rid)
     rows = select(Event).where(Event.object_id.is_(None), Event.kind == EventKind.NOTE, of_work).order_by(Event.id)
     return [_event(row) for row in session.scalars(rows)]
+
+
+def _row(session: Session, object_id: int) -> Progress:
+    row = session.get(Progress, object_id)
+    if row is None:
+        raise UnknownObjectError(f"the ledger has no object {object_id}: expected one that it has recorded")
+    return row
 
 
 def _event(row: Event) -> LedgerEvent:

@@ -239,8 +239,8 @@ class Ledger:
     def retry(self, object_ids: Sequence[int], run: Run) -> list[LedgerObject]:
         """Begin a new attempt of objects that have failed, all or none, on behalf of ``run``.
 
-        Raises RefusedError if one hasn't failed or was restored once more since,
-        UnknownObjectError.
+        Raises RefusedError if one hasn't failed or was restored once more since, or
+        if its works were synced from what was announced later; UnknownObjectError.
         """
         with self._writing() as transaction:
             return [reading.facts_of(row) for row in attempts.retry(transaction, object_ids, run)]
@@ -267,6 +267,14 @@ class Ledger:
         """Return the objects that hold this work, have a key of this RID, or exactly this key; oldest first."""
         with self._database.reading() as session:
             return reading.find(session, name)
+
+    def synced_later(self, object_id: int, rid: str) -> LedgerObject | None:
+        """Return the newest object that was announced after this one and that a work was synced from, if any.
+
+        What no event has announced counts by when it was recorded. Raises UnknownObjectError.
+        """
+        with self._database.reading() as session:
+            return reading.synced_later(session, object_id, rid)
 
     def events(self, object_id: int | None = None) -> list[LedgerEvent]:
         """Return the events of an object, or of everything, in the order in which they happened."""

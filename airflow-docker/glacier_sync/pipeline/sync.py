@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def _planned(context: Context, item: LedgerObject, folder: Path, progress: Progr
         return work
     with destination.locked(work.place):
         if not _is_own_copy(context, item, work.rid, work.place):
-            return work
+            return _refused_if_older(context, item, work)
         if context.lease is not None:
             context.lease.check()
         aside = destination.set_aside(work.place, work_sync.job_time(context.settings, context.logical_date))
@@ -94,6 +95,18 @@ def _planned(context: Context, item: LedgerObject, folder: Path, progress: Progr
     context.ledger.note(item.id, context.run, message)
     log.warning("%s", message)
     return PlannedWork(work.folder, work.options, Standing.ABSENT, work.place)
+
+
+def _refused_if_older(context: Context, item: LedgerObject, work: PlannedWork) -> PlannedWork:
+    """Refuse a work whose copy in the archive came from an object that was announced later: the newest wins."""
+    newer = context.ledger.synced_later(item.id, work.rid)
+    if newer is None:
+        return work
+    refusal = (
+        f"{work.rid}: the archive's different copy at {work.place} is newer, of object {newer.id} ({newer.key}): "
+        f"{work.differences}; forget this one, or have it restored once more if it is the right one"
+    )
+    return replace(work, standing=Standing.DIFFERENT, refusal=refusal)
 
 
 def _is_own_copy(context: Context, item: LedgerObject, rid: str, place: Path) -> bool:

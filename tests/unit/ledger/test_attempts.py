@@ -88,6 +88,42 @@ def test_what_was_restored_once_more_is_not_retried(ledger: Ledger) -> None:
         ledger.retry([number], OPERATOR)
 
 
+def synced(ledger: Ledger, key: str, *rids: str, later: timedelta) -> int:
+    """An object that was announced later than others, and synced."""
+    (number,) = ledger.record("nlm", key, [announced(key, etag=key, event_time=START + later)], [])
+    ledger.hold(number, ONE)
+    ledger.set_works(number, ONE, [WorkFacts(rid, 1, 1) for rid in rids])
+    for rid in rids:
+        ledger.update_work(number, ONE, rid, phase=Phase.SYNCED)
+    ledger.advance(number, ONE, Phase.SYNCED, "synced")
+    return number
+
+
+def test_what_is_older_than_what_was_synced_since_is_not_retried(ledger: Ledger) -> None:
+    number = failed(ledger)
+    earlier = synced(ledger, "earlier/W1.bag.zip", "W1", "W1-2", later=-timedelta(minutes=1))
+    one_work = synced(ledger, "later/W1.bag.zip", "W1", later=timedelta(minutes=1))
+    assert ledger.synced_later(number, "W1-2") is None
+    assert ledger.synced_later(number, "W1") == ledger.object(one_work)
+    assert [item.phase for item in ledger.retry([number], OPERATOR)] == [Phase.RESTORED]
+    ledger.forget([number], OPERATOR, "it failed again")
+    newest = synced(ledger, "newest/W1.bag.zip", "W1", "W1-2", later=timedelta(minutes=2))
+    with pytest.raises(
+        RefusedError, match=rf"is older than what the archive has: that is of object {newest} \(newest/"
+    ):
+        ledger.retry([number], OPERATOR)
+    assert ledger.synced_later(newest, "W1") is None
+    assert ledger.synced_later(earlier, "W1-2") == ledger.object(newest)
+
+
+def test_what_never_was_unpacked_goes_by_its_key(ledger: Ledger) -> None:
+    (number,) = record_works(ledger, "W1")
+    ledger.forget([number], OPERATOR, "restored by mistake")
+    synced(ledger, "later/W1.bag.zip", "W1", later=timedelta(minutes=1))
+    with pytest.raises(RefusedError, match="forget this one, or have it restored once more if it is the right one"):
+        ledger.retry([number], OPERATOR)
+
+
 def test_an_unknown_object_is_told(ledger: Ledger) -> None:
     with pytest.raises(UnknownObjectError):
         ledger.retry([7], OPERATOR)
