@@ -55,6 +55,8 @@ from glacier_sync.hashing.digests import SUPPORTED, WEAK
 _LARGEST_DECLARATION = 4 << 10
 _LARGEST_METADATA = 16 << 20
 _LARGEST_LIST = 1 << 30
+_MOST_UNFETCHED = 100_000
+"""Of so many files that are to be fetched it is known that they are told as such; others are told as missing too."""
 
 
 @dataclass
@@ -148,6 +150,8 @@ class _Inspector:
                 for entry in parse_fetch(self._lines(FETCH, mute=True), self._declaration, ignore):
                     if not any(name in self._bag.files for name in entry.names):
                         self._unfetched.update(map(hash, entry.names))
+                    if len(self._unfetched) >= _MOST_UNFETCHED:
+                        break
 
     def _tell_unfetched(self) -> None:
         if not self._has_fetch:

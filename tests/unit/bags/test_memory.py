@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.bag_builder import DECLARATION
+from tests.support.bag_builder import DECLARATION, BagBuilder
 from tests.support.memory import peak_memory
 
 from glacier_sync.bags.zip_writing import ZipWriter
@@ -73,6 +73,17 @@ def test_a_million_files_with_a_manifest_of_hundreds_of_megabytes(tmp_path: Path
     many = memory_for(VERIFY, bags[1])
     each = (many - few) / FILES
     assert many + each * (1_000_000 - 2 * FILES) < MOST, f"{few:,} bytes for {FILES:,} files, {many:,} for twice that"
+
+
+def test_a_list_of_files_to_be_fetched_takes_no_more_for_more_of_them(tmp_path: Path) -> None:
+    found = []
+    for count in (200_000, 800_000):
+        (tmp_path / f"{count}").mkdir()
+        lines = b"".join(b"https://example.org/ - data/%d\n" % number for number in range(count))
+        bag = BagBuilder(tags={"fetch.txt": lines}).folder(tmp_path / f"{count}")
+        found.append(memory_for("bags.verify(pathlib.Path(sys.argv[1]), workers=1)", bag))
+    few, many = found
+    assert many < few + 10_000_000, f"{few:,} bytes for fewer, {many:,} for four times as many"
 
 
 def test_unbagging_takes_hardly_more_than_verifying(tmp_path: Path) -> None:
