@@ -1,4 +1,4 @@
-"""An object's next attempt, begun by an operator or by waiting for another restore; and its last word.
+"""An object's next attempt, begun by an operator, a later event or by waiting for another restore; and its last word.
 
 Within an attempt phases only move forward. Nothing that was recorded of an
 earlier one is taken back: it is in the events.
@@ -26,7 +26,8 @@ def retry(transaction: Transaction, object_ids: Sequence[int], run: Run) -> list
         _require_retriable(transaction, row)
     for row in rows:
         details = {"reason": row.failure_reason, "cause": row.failure_cause}
-        _begin(row, Phase.RESTORED if row.restore_complete_on else Phase.REQUESTED)
+        # Whether there is a copy to read, the download finds out: it waits for one if there isn't.
+        begin(row, Phase.RESTORED)
         message = f"attempt {row.attempt}, asked for by {run.name}; the one before failed: {details['reason']}"
         transaction.tell_site(row, message)
         transaction.append(row, EventKind.RETRIED, message, run=run.name, details=details)
@@ -65,7 +66,7 @@ def await_restore(
     if row.restore_expiry != known_expiry:
         return False
     let_go(row)
-    _begin(row, Phase.REQUESTED)
+    begin(row, Phase.REQUESTED)
     row.restore_requested_on = transaction.now if requested else None
     row.restore_complete_on = row.restore_expiry = None
     transaction.tell_site(row, message, details)
@@ -73,7 +74,7 @@ def await_restore(
     return True
 
 
-def _begin(row: Progress, phase: Phase) -> None:
+def begin(row: Progress, phase: Phase) -> None:
     """Begin a new attempt: what an earlier one has come to is left to the events."""
     row.phase = phase
     row.attempt += 1

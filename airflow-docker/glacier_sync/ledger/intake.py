@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from glacier_sync.events import RestoredObject, UnwantedObject
+from glacier_sync.ledger.attempts import begin
 from glacier_sync.ledger.facts import EventKind, Phase
 from glacier_sync.ledger.models import Progress
 from glacier_sync.ledger.text import object_name
@@ -56,7 +57,8 @@ class _Announcement:
     @property
     def delivery(self) -> str:
         """The digest of this message's word about the restore."""
-        return digest("delivered", self.queue, self.message_id, self.found.event_name, self.identity)
+        said = (self.found.event_name, _text_of(self.found.event_time))
+        return digest("delivered", self.queue, self.message_id, *said, self.identity)
 
     @property
     def details(self) -> dict[str, Any]:
@@ -105,13 +107,10 @@ def reject(transaction: Transaction, queue: str, message_id: str, body: str, rea
 
 
 def _record_wanted(transaction: Transaction, announced: _Announcement) -> Progress | None:
-    earlier = transaction.happened(announced.once)
-    if earlier is not None and earlier.object_id is not None:
-        row = transaction.row(earlier.object_id)
-        message = f"delivered again, and in the ledger already: {announced}"
-        transaction.append_once(announced.delivery, row, EventKind.DUPLICATE, message, announced.details)
-        return None
     known = _latest(transaction, announced)
+    if known is not None and transaction.happened(announced.once) is not None:
+        _record_again(transaction, known, announced)
+        return None
     if not announced.is_readable and not _starts_restore(known, announced):
         message = f"noted, nothing to fetch: {announced}"
         transaction.append_once(announced.delivery, known, EventKind.NOTE, message, announced.details)
@@ -120,6 +119,31 @@ def _record_wanted(transaction: Transaction, announced: _Announcement) -> Progre
         _continue(transaction, known, announced)
         return None
     return _add(transaction, announced)
+
+
+def _record_again(transaction: Transaction, row: Progress, announced: _Announcement) -> None:
+    """Record what was announced before, in the same words.
+
+    If the event is a later one, the object was uploaded or restored once more: what
+    waits for that, or has failed, is begun anew.
+    """
+    is_later = announced.is_readable and _is_later(announced.found.event_time, row.event_time)
+    if is_later and row.phase in (Phase.REQUESTED, Phase.FAILED) and not transaction.happened(announced.delivery):
+        _enter_anew(transaction, row, announced)
+        return
+    if announced.is_readable and row.phase is not Phase.SYNCED:
+        _take_over_time(row, announced.found)
+    message = f"delivered again, and in the ledger already: {announced}"
+    transaction.append_once(announced.delivery, row, EventKind.DUPLICATE, message, announced.details)
+
+
+def _enter_anew(transaction: Transaction, row: Progress, announced: _Announcement) -> None:
+    message = str(announced)
+    if row.phase is Phase.FAILED:
+        message = f"attempt {row.attempt + 1}: {announced}; the one before failed: {row.failure_reason}"
+        transaction.tell_site(row, message)
+        begin(row, Phase.RESTORED)
+    _enter(transaction, row, announced, message, announced.delivery)
 
 
 def _starts_restore(known: Progress | None, announced: _Announcement) -> bool:
@@ -143,39 +167,50 @@ def _add(transaction: Transaction, announced: _Announcement) -> Progress:
         rid=_rid(announced.found.key),
     )
     transaction.session.add(row)
-    _enter(transaction, row, announced)
+    _enter_first(transaction, row, announced)
     return row
 
 
 def _continue(transaction: Transaction, row: Progress, announced: _Announcement) -> None:
     """Record what else is announced of an object that is still on its way: no second row."""
     if row.phase is Phase.REQUESTED:
-        _enter(transaction, row, announced)
+        _enter_first(transaction, row, announced)
         return
     if announced.found.restore_expiry is None or _is_later(row.event_time, announced.found.event_time):
         message, kind = f"announced again, says nothing new: {announced}", EventKind.DUPLICATE
+        _take_over_time(row, announced.found)
     else:
         message, kind = f"another expiry: {announced}", EventKind.RESTORE_EXTENDED
         _take_over(row, announced.found)
     transaction.append(row, kind, message, details=announced.details, once=announced.once)
 
 
-def _enter(transaction: Transaction, row: Progress, announced: _Announcement) -> None:
-    _take_over(row, announced.found)
+def _enter_first(transaction: Transaction, row: Progress, announced: _Announcement) -> None:
     row.identity = announced.identity
+    _enter(transaction, row, announced, str(announced), announced.once)
+
+
+def _enter(transaction: Transaction, row: Progress, announced: _Announcement, message: str, once: str) -> None:
+    _take_over(row, announced.found)
     moment = announced.found.event_time or transaction.now
     if announced.is_request:
         row.phase, row.restore_requested_on = Phase.REQUESTED, moment
     else:
         row.phase, row.restore_complete_on = Phase.RESTORED, moment
-    transaction.append(row, row.phase, str(announced), details=announced.details, once=announced.once)
+    transaction.append(row, row.phase, message, details=announced.details, once=once)
 
 
 def _take_over(row: Progress, found: RestoredObject) -> None:
     row.size = row.size if found.size is None else found.size
     row.restore_expiry = found.restore_expiry
     row.event_name = found.event_name
-    row.event_time = found.event_time
+    _take_over_time(row, found)
+
+
+def _take_over_time(row: Progress, found: RestoredObject) -> None:
+    """Keep the time of the latest event: one that is delivered again mustn't be taken for a later one."""
+    if row.event_time is None or _is_later(found.event_time, row.event_time):
+        row.event_time = found.event_time
 
 
 def _latest(transaction: Transaction, announced: _Announcement) -> Progress | None:

@@ -84,7 +84,8 @@ class Ledger:
 
         The same restore (bucket, key, version, ETag, expiry) is recorded once.
         Another expiry of an object that is still on its way replaces the one
-        known; of one that is synced or failed it is a new restore.
+        known; of one that is synced or failed it is a new restore. A later event in
+        the same words, of an upload for instance, begins anew what waits or has failed.
         """
         with self._writing() as transaction:
             return intake.record(transaction, queue, message_id, wanted, unwanted)

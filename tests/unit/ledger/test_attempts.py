@@ -183,11 +183,11 @@ def test_a_retry_puts_back_on_the_list_what_was_forgotten(ledger: Ledger) -> Non
     assert (item.phase, item.forgotten) == (Phase.RESTORED, None)
 
 
-def test_what_never_was_restored_waits_again_when_it_is_retried(ledger: Ledger) -> None:
+def test_what_never_was_restored_is_looked_at_when_it_is_retried(ledger: Ledger) -> None:
     asked = announced(work_key("W1"), event_name="ObjectRestore:Post", expiry=None)
     (number,) = ledger.record("nlm", "m1", [asked], [])
     ledger.forget([number], OPERATOR, "it takes too long")
-    assert [item.phase for item in ledger.retry([number], OPERATOR)] == [Phase.REQUESTED]
+    assert [item.phase for item in ledger.retry([number], OPERATOR)] == [Phase.RESTORED]
 
 
 def test_an_operator_is_known_by_name_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:

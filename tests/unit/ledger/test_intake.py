@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -124,6 +125,90 @@ def test_no_message_about_a_synced_object_that_is_delivered_again_starts_it_anew
     assert ledger.record("nlm", "m1", [announced()], []) == ()
     assert ledger.record("nlm", "m2", [announced(expiry=LATER)], []) == ()
     assert len(ledger.objects()) == 1
+
+
+def uploaded(event_time: datetime, key: str = work_key("W1")) -> RestoredObject:
+    return announced(key, event_name="ObjectCreated:Put", expiry=None, event_time=event_time)
+
+
+def fail(ledger: Ledger, object_id: int) -> None:
+    ledger.hold(object_id, RUN)
+    ledger.fail(object_id, RUN, "it was deleted; upload it again", "cause")
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_later_event_of_what_has_failed_begins_an_attempt_once(ledger: Ledger, *, forgotten: bool) -> None:
+    (number,) = ledger.record("nlm", "m1", [uploaded(START)], [])
+    fail(ledger, number)
+    if forgotten:
+        ledger.forget([number], RUN, "hopeless")
+    reason = ledger.object(number).failure_reason
+    assert ledger.record("nlm", "m2", [uploaded(LATER)], []) == ()
+    row = ledger.object(number)
+    assert (row.phase, row.attempt, row.restore_complete_on) == (Phase.RESTORED, 2, LATER)
+    assert (row.failure_reason, row.forgotten) == (None, None)
+    told = ledger.events(number)[-1]
+    assert (told.kind, told.details["message_id"]) == ("restored", "m2")
+    assert told.message.startswith("attempt 2: s3://staging/")
+    assert told.message.endswith(f"announced by ObjectCreated:Put; the one before failed: {reason}")
+    fail(ledger, number)
+    for message in ("m2", "m2, sent twice", "m1"):
+        ledger.record("nlm", message, [uploaded(START if message == "m1" else LATER)], [])
+    assert ledger.object(number).phase is Phase.FAILED
+    assert len(ledger.objects()) == 1
+
+
+@pytest.mark.parametrize("first", [announced(work_key("W1")), uploaded(START)], ids=["restored", "uploaded"])
+def test_what_was_announced_while_it_was_on_its_way_begins_nothing_later(ledger: Ledger, first: RestoredObject) -> None:
+    (number,) = ledger.record("nlm", "m1", [first], [])
+    ledger.record("nlm", "m2", [uploaded(LATER)], [])
+    fail(ledger, number)
+    for message in ("m2", "m2, sent twice"):
+        assert ledger.record("nlm", message, [uploaded(LATER)], []) == ()
+    assert ledger.object(number).phase is Phase.FAILED
+
+
+def test_an_older_event_that_arrives_late_makes_no_redelivery_look_later(ledger: Ledger) -> None:
+    (number,) = ledger.record("nlm", "m2", [uploaded(LATER)], [])
+    ledger.hold(number, RUN)
+    ledger.await_restore(number, RUN, "archived", known_expiry=None, requested=False)
+    ledger.record("nlm", "m1", [announced(work_key("W1"))], [])
+    assert ledger.object(number).phase is Phase.RESTORED
+    fail(ledger, number)
+    ledger.record("nlm", "m2", [uploaded(LATER)], [])
+    assert ledger.object(number).phase is Phase.FAILED
+
+
+@pytest.mark.parametrize("first", [announced(work_key("W1")), uploaded(START)], ids=["same expiry", "uploaded again"])
+def test_a_later_event_in_the_same_words_ends_the_wait(ledger: Ledger, first: RestoredObject) -> None:
+    (number,) = ledger.record("nlm", "m1", [first], [])
+    ledger.hold(number, RUN)
+    ledger.await_restore(number, RUN, "no copy", known_expiry=first.restore_expiry, requested=False)
+    for again in (first, replace(first, event_time=START - timedelta(days=1)), replace(first, event_time=None)):
+        assert ledger.record("nlm", "m2", [again], []) == ()
+        assert ledger.object(number).phase is Phase.REQUESTED
+    assert ledger.record("nlm", "m3", [replace(first, event_time=LATER)], []) == ()
+    row = ledger.object(number)
+    assert (row.phase, row.attempt, row.restore_complete_on) == (Phase.RESTORED, 2, LATER)
+    assert [taken.id for taken in ledger.claim(RUN, 5)] == [number]
+
+
+def test_a_later_upload_of_what_another_restore_has_brought_is_a_duplicate(ledger: Ledger) -> None:
+    (first,) = ledger.record("nlm", "m1", [uploaded(START)], [])
+    fail(ledger, first)
+    (second,) = ledger.record("nlm", "m2", [announced(work_key("W1"))], [])
+    sync(ledger, second)
+    assert ledger.record("nlm", "m3", [uploaded(LATER)], []) == ()
+    assert [row.phase for row in ledger.objects()] == [Phase.FAILED, Phase.SYNCED]
+
+
+def test_a_later_upload_begins_the_latest_restore_anew(ledger: Ledger) -> None:
+    (first,) = ledger.record("nlm", "m1", [uploaded(START)], [])
+    fail(ledger, first)
+    (second,) = ledger.record("nlm", "m2", [announced(work_key("W1"))], [])
+    fail(ledger, second)
+    assert ledger.record("nlm", "m3", [uploaded(LATER)], []) == ()
+    assert [row.phase for row in ledger.objects()] == [Phase.FAILED, Phase.RESTORED]
 
 
 def request(event_time: datetime = START) -> RestoredObject:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from tests.support.ledger import LEASE, HandClock, announced, dag_run, work_key
+from tests.support.ledger import LEASE, START, HandClock, announced, dag_run, work_key
 
+from glacier_sync.events import RestoredObject
 from glacier_sync.ledger import (
     WORKABLE,
     ClaimLostError,
@@ -45,6 +47,7 @@ class LedgerInUse(RuleBasedStateMachine):
         self.start = len(self.rows)
         self.takers: dict[int, str] = {}
         self.begun: set[int] = set()
+        self.announced: set[RestoredObject] = set()
         self.example = next(EXAMPLES)
         self.numbers = itertools.count()
 
@@ -78,7 +81,14 @@ class LedgerInUse(RuleBasedStateMachine):
 
     @rule(rid=RIDS, etag=st.sampled_from("ab"), days=st.integers(1, 2))
     def record(self, rid: str, etag: str, days: int) -> None:
-        found = announced(work_key(rid), etag=f"{etag}{self.example}", expiry=self.clock.now + timedelta(days=days))
+        expiry = START + timedelta(days=days)
+        found = announced(work_key(rid), etag=f"{etag}{self.example}", event_time=self.clock.now, expiry=expiry)
+        same = [row for row in self.rows.values() if (row.key, row.etag) == (found.key, found.etag)]
+        earlier = {known.event_time for known in self.announced if (known.key, known.etag) == (found.key, found.etag)}
+        in_the_same_words = {replace(found, event_time=moment) for moment in earlier} & self.announced
+        if in_the_same_words and same[-1].phase is Phase.FAILED and found.event_time not in earlier:
+            self.begun.add(same[-1].id)
+        self.announced.add(found)
         self.ledger.record("nlm", f"m{next(self.numbers)}", [found, found], [])
         assert self.ledger.record("nlm", f"m{next(self.numbers)}", [found], []) == ()
 

@@ -154,6 +154,47 @@ def test_what_is_put_into_an_archived_class_waits_and_is_never_asked_for(
     assert allowed.ledger.object(number).phase is Phase.SYNCED
 
 
+LATER = "2026-03-05T08:00:00.000Z"
+
+
+def upload(place: Installation, bag: Bag, time: str = LATER) -> None:
+    """Put a bag where it can be read at once, and announce that."""
+    place.site.put(bag.key, bag.zip_path.read_bytes())
+    place.site.send(message(record(place.site, bag.key, expiry=None, eventName="ObjectCreated:Put", eventTime=time)))
+
+
+def test_what_waits_in_an_archived_class_is_taken_when_it_is_put_into_another(place: Installation, bag: Bagger) -> None:
+    made = bag("W1TEST01")
+    number = archive(place, made, event="ObjectCreated:Put")
+    assert isinstance(pipeline.download_from_messages(place.context(FIRST), number), Waiting)
+    upload(place, made)
+    assert list(place.run().outcomes) == [number]
+    assert place.ledger.object(number).phase is Phase.SYNCED
+
+
+def test_what_was_deleted_and_is_uploaded_again_as_advised_is_taken(place: Installation, bag: Bagger) -> None:
+    made = bag("W1TEST01")
+    upload(place, made, "2026-03-02T08:00:00.000Z")
+    place.site.client.s3.delete_object(Bucket=place.site.bucket, Key=made.key)
+    (outcome,) = place.run().outcomes.values()
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.endswith("upload it again")
+    upload(place, made)
+    assert [type(outcome) for outcome in place.run().outcomes.values()] == [Done]
+    assert messages_left(place.site) == 0
+
+
+def test_a_retry_of_what_was_forgotten_while_it_waited_looks_by_itself(place: Installation, bag: Bagger) -> None:
+    made = bag("W1TEST01")
+    number = archive(place, made, event="ObjectCreated:Put")
+    for _ in range(2):
+        assert isinstance(pipeline.download_from_messages(place.context(FIRST), number), Waiting)
+        place.ledger.forget([number], Run.by_hand(), "restored by mistake")
+        place.ledger.retry([number], Run.by_hand())
+    place.site.put(made.key, made.zip_path.read_bytes())
+    assert [type(outcome) for outcome in place.run().outcomes.values()] == [Done]
+
+
 def test_a_restore_that_was_announced_meanwhile_is_taken_at_once(
     allowed: Installation, bag: Bagger, proxy: FaultProxy
 ) -> None:
