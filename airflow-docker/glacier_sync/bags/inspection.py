@@ -125,7 +125,8 @@ class _Inspector:
             with self._damage_told():
                 data = b"".join(map(bytes, self._source.chunks(self._path(DECLARATION), checked=False)))
                 self._declaration = parse_declaration(self._path(DECLARATION), data, self._defects)
-        if not found.files and "data" not in self._bag.folders:
+        has_payload = found.files or any(f"{name}/".startswith(PAYLOAD_PREFIX) for name in self._bag.folders)
+        if not has_payload:
             self._defects.append(MissingElement(self._path(PAYLOAD_PREFIX), "isn't in the bag", "its payload"))
         if not any(manifest and not manifest.of_tags for manifest in map(Manifest.named, self._tags)):
             wanted = self._path("manifest-sha512.txt")

@@ -239,6 +239,14 @@ def test_a_zip_without_entries_holds_no_bag(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["data/", "data/empty/"])
+def test_an_entry_of_a_folder_in_the_payload_stands_for_the_payload(name: str, tmp_path: Path) -> None:
+    folder = ZipEntry(f"W1.bag/{name}".encode(), mode=0o40755)
+    path = write_zip(tmp_path / "W1.bag.zip", [*BagBuilder(payload={}).entries(), folder])
+    (report,) = bags.verify(path, workers=1)
+    assert report.defects == ()
+
+
 def test_entries_may_stand_in_another_order_than_in_the_directory(tmp_path: Path) -> None:
     entries = BagBuilder().entries()
     data = bytearray(write_zip(tmp_path / "W1.bag.zip", entries).read_bytes())
