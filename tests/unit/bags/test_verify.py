@@ -90,7 +90,7 @@ DECLARATIONS = {
     ),
     "unknown encoding": (
         DECLARATION.replace(b"UTF-8", b"hex"),
-        ["bagit.txt: declares the encoding 'hex', which isn't known: expected UTF-8"],
+        ["bagit.txt: declares the encoding 'hex', which isn't supported: expected UTF-8"],
     ),
 }
 
