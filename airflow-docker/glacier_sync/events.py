@@ -19,6 +19,7 @@ from glacier_sync.errors import PermanentError
 _MAJOR_VERSION = "2"
 _PROBLEMS_TOLD = 5
 _LARGEST_SIZE = 2**63 - 1
+_YEARS = range(1970, 3000)
 
 _EVENT_NAMES = {
     "Object Restore Initiated": "ObjectRestore:Post",
@@ -193,7 +194,7 @@ def _from_s3(record: Any) -> RestoredObject:
     return RestoredObject(
         bucket=_text(_mapping(s3, "bucket"), "name"),
         key=_decoded(_text(item, "key")),
-        version_id=_optional_text(item, "versionId"),
+        version_id=_version_id(item, "versionId"),
         etag=_etag(item, ("eTag",), event_name),
         size=_size(item),
         event_name=event_name,
@@ -213,7 +214,7 @@ def _from_event_bridge(event: dict[str, Any]) -> RestoredObject:
     return RestoredObject(
         bucket=_text(_mapping(detail, "bucket"), "name"),
         key=_text(item, "key"),
-        version_id=_optional_text(item, "version-id"),
+        version_id=_version_id(item, "version-id"),
         etag=_etag(item, ("etag", "eTag"), event_name),
         size=_size(item),
         event_name=event_name,
@@ -239,10 +240,15 @@ def _decoded(key: str) -> str:
 
 
 def _etag(item: Mapping[str, Any], names: tuple[str, ...], event_name: str) -> str:
-    etag = next((_text(item, name) for name in names if name in item), "").strip('"')
+    etag = next((_sendable(name, _text(item, name)) for name in names if name in item), "").strip('"')
     if not etag and event_name.startswith(("ObjectCreated:", "ObjectRestore:Completed")):
         raise _RecordError(f"no {names[0]}, which {event_name} must have")
     return etag
+
+
+def _version_id(item: Mapping[str, Any], name: str) -> str | None:
+    version_id = _optional_text(item, name)
+    return None if version_id is None else _sendable(name, version_id)
 
 
 def _size(item: Mapping[str, Any]) -> int | None:
@@ -260,7 +266,7 @@ def _time(holder: Mapping[str, Any], name: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
+        if moment.tzinfo is not None and moment.year in _YEARS:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
@@ -297,6 +303,13 @@ def _storable(name: str, text: str) -> str:
     # A NUL or half a surrogate pair is valid JSON, but no database's text.
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise _RecordError(f"{name} {text[:80]!r} holds a NUL or half a character")
+    return text
+
+
+def _sendable(name: str, text: str) -> str:
+    # It becomes a part of requests, an ETag one of their headers.
+    if not (text.isascii() and text.isprintable()):
+        raise _RecordError(f"{name} {text[:80]!r} holds other characters than printable ASCII")
     return text
 
 

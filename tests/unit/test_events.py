@@ -188,6 +188,20 @@ def test_a_bad_record_leaves_the_others_alone() -> None:
         (changed("s3", "object", "key", to="a%00b"), "key 'a\\x00b' holds a NUL or half a character"),
         (changed("s3", "object", "key", to="a\ud800"), "key 'a\\ud800' holds a NUL or half a character"),
         (changed("s3", "object", "eTag", remove=True), "no eTag, which ObjectRestore:Completed must have"),
+        (changed("s3", "object", "eTag", to="0\r\n"), "eTag '0\\r\\n' holds other characters than printable ASCII"),
+        (changed("s3", "object", "eTag", to="\u6f22"), "eTag '\u6f22' holds other characters than printable ASCII"),
+        (
+            changed("s3", "object", "versionId", to="v\x7f"),
+            "versionId 'v\\x7f' holds other characters than printable ASCII",
+        ),
+        (
+            changed("eventTime", to="0001-01-01T00:00:00Z"),
+            "eventTime is '0001-01-01T00:00:00Z', expected a time such as 2024-04-12T00:00:00.000Z",
+        ),
+        (
+            changed("eventTime", to="9999-12-31T23:59:59Z"),
+            "eventTime is '9999-12-31T23:59:59Z', expected a time such as 2024-04-12T00:00:00.000Z",
+        ),
         (changed("s3", "object", "size", to="17"), "size is text, expected bytes from 0 to 2**63-1"),
         (changed("s3", "object", "size", to=True), "size is boolean, expected bytes from 0 to 2**63-1"),
         (changed("s3", "object", "size", to=-1), "size is number, expected bytes from 0 to 2**63-1"),

@@ -31,8 +31,10 @@ _POSTGRESQL_CONNECTION = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
+# In the server's own zone the first or last hours of Python's years couldn't be read.
 _POSTGRESQL_OPTIONS = (
-    f"-c lock_timeout={_LOCK_SECONDS}s -c idle_in_transaction_session_timeout=60s -c synchronous_commit=on"
+    f"-c lock_timeout={_LOCK_SECONDS}s -c idle_in_transaction_session_timeout=60s -c synchronous_commit=on "
+    "-c timezone=UTC"
 )
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from tests.support.ledger import LEASE, dag_run, record_works
+from tests.support.ledger import LEASE, announced, dag_run, record_works
 
 from glacier_sync.ledger import Ledger, LedgerConfigurationError
 from glacier_sync.ledger.database import Database
@@ -185,6 +186,21 @@ def test_a_server_that_does_not_store_utf8_is_told(postgres_url: str) -> None:
     with Ledger(narrow, lease=LEASE) as ledger, pytest.raises(LedgerConfigurationError, match="stores text as LATIN1"):
         ledger.migrate()
     execute_outside(postgres_url, "DROP DATABASE narrow WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    ("zone", "expiry"),
+    [("America/New_York", datetime.min.replace(tzinfo=UTC)), ("Asia/Tokyo", datetime.max.replace(tzinfo=UTC))],
+)
+def test_a_server_in_another_zone_reads_every_time(postgres_database: str, zone: str, expiry: datetime) -> None:
+    execute_outside(postgres_database, f"ALTER ROLE tester SET timezone TO '{zone}'")
+    try:
+        with Ledger(postgres_database, lease=LEASE) as ledger:
+            ledger.migrate()
+            ledger.record("nlm", "m1", [announced(expiry=expiry)], [])
+            assert [item.restore_expiry for item in ledger.claim(dag_run("one"), 5)] == [expiry]
+    finally:
+        execute_outside(postgres_database, "ALTER ROLE tester RESET timezone")
 
 
 def execute_outside(url: str, statement: str) -> None:
