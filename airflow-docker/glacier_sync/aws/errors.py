@@ -52,6 +52,10 @@ class RequestRefusedError(PermanentError):
     """The service refused a request for a reason that trying again won't mend."""
 
 
+class RequestNotSentError(GlacierSyncError):
+    """Neither known to pass nor to be permanent: what sends requests failed in itself."""
+
+
 class NoSpaceError(TransientError):
     """The disk is full."""
 
@@ -182,7 +186,7 @@ def translate(error: ClientError | BotoCoreError, request: Request) -> GlacierSy
 
     What passes is an allow-list: throttling, errors 5xx, connections,
     timeouts, a clock that is wrong. Everything else is configuration or
-    permanent.
+    permanent, but for what boto3 itself doesn't know.
     """
     if isinstance(error, ClientError):
         return _refused(error, request)
@@ -197,6 +201,11 @@ def translate(error: ClientError | BotoCoreError, request: Request) -> GlacierSy
         return ConfigurationError(
             f"can't {request.doing}: the service's certificate isn't trusted; "
             "set AWS_CA_BUNDLE to the certificate authority of your network",
+            cause=cause,
+        )
+    if type(error) is boto.HTTPClientError and not isinstance(error.kwargs.get("error"), OSError):
+        return RequestNotSentError(
+            f"can't {request.doing}: boto3 failed with the request itself; look for what is strange in the names",
             cause=cause,
         )
     if isinstance(error, _NETWORK_ERRORS):

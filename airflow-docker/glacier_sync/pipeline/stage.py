@@ -104,8 +104,8 @@ def _postponed(context: Context, item: LedgerObject, stage: Stage, outcome: Retr
 
 
 def _unknown(context: Context, item: LedgerObject, stage: Stage, error: Exception) -> Outcome:
-    what = error.message if isinstance(error, UnlistedError) else f"{stage.name} met an error that isn't known"
-    cause = f"{type(error).__name__}: {error}" + (f" ({error.cause})" if isinstance(error, UnlistedError) else "")
+    what = error.message if isinstance(error, GlacierSyncError) else f"{stage.name} met an error that isn't known"
+    cause = f"{type(error).__name__}: {error}" + (f" ({error.cause})" if isinstance(error, GlacierSyncError) else "")
     times = context.ledger.count_unknown_error(item.id, context.run, cause)
     if times >= context.settings.max_unknown_errors:
         reason = f"{what}, {times} times; see the cause and the log"

@@ -6,7 +6,7 @@ from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 
 from glacier_sync import aws
-from glacier_sync.aws.errors import Request, translate
+from glacier_sync.aws.errors import Request, RequestNotSentError, translate
 from glacier_sync.errors import ConfigurationError, GlacierSyncError, PermanentError, TransientError
 
 REQUEST = Request("download s3://nlm/W1.zip", "s3:GetObject", "ap-northeast-2", "nlm")
@@ -63,6 +63,12 @@ def test_every_refusal_has_its_class_and_says_what_to_do(
         (boto.ConnectionClosedError(endpoint_url="u"), aws.ServiceUnavailableError, "check the network"),
         (boto.SSLError(endpoint_url="u", error="EOF"), aws.ServiceUnavailableError, "check the network"),
         (boto.SSLError(endpoint_url="u", error="CERTIFICATE_VERIFY_FAILED"), ConfigurationError, "set AWS_CA_BUNDLE"),
+        (boto.HTTPClientError(error=OSError("too many open files")), aws.ServiceUnavailableError, "check the network"),
+        (
+            boto.HTTPClientError(error=ValueError("Invalid header value")),
+            RequestNotSentError,
+            "failed with the request",
+        ),
         (boto.NoCredentialsError(), aws.CredentialsError, "correct the credentials file or log in again"),
         (boto.UnauthorizedSSOTokenError(), aws.CredentialsError, "log in again"),
         (boto.ParamValidationError(report="Invalid bucket name"), ConfigurationError, "check the names"),

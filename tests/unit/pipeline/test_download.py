@@ -190,3 +190,14 @@ def test_a_working_folder_that_cannot_be_made(place: Installation) -> None:
     place.settings.data_dir.write_text("a file")
     with pytest.raises(ConfigurationError, match=r"can't be made .*correct its permissions, or GLACIER_SYNC_DATA_DIR"):
         take(place.context())
+
+
+def test_a_request_that_cannot_be_sent_ends_in_words(place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    strange = announced(bucket=place.site.bucket, etag="an etag\r\nof two lines")
+    (number,) = place.ledger.record("test", "m1", [strange], [])
+    first, last = (place.run(max_unknown_errors=2).outcomes[number] for _ in range(2))
+    assert isinstance(first, RetryLater)
+    assert isinstance(last, Failed)
+    assert "boto3 failed with the request itself; look for what is strange in the names, 2 times" in last.reason
+    assert "Invalid header value" in last.cause
