@@ -39,6 +39,7 @@ from glacier_sync.bags.defects import (
     UnsupportedAlgorithm,
     UnsupportedEntry,
     WrongOxum,
+    number_of,
 )
 from glacier_sync.bags.errors import (
     BusyError,
@@ -107,6 +108,7 @@ __all__ = [
     "expected_files",
     "holds_work",
     "make_bag_zip",
+    "number_of",
     "report_facts",
     "space_needed",
     "unbag",

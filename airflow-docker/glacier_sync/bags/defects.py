@@ -185,8 +185,16 @@ class ChecksumMismatch(Defect):
         return f"{text}; its CRC-32 in the zip differs too, so the zip was damaged"
 
 
+@dataclass(frozen=True)
 class FurtherDefects(DetailedDefect):
-    """How many more there are of a kind of which the first were told."""
+    """How many more there are of a kind of which the first were told: ``count``."""
+
+    count: int
+
+
+def number_of(defects: Iterable[Defect]) -> int:
+    """Return how many defects these are, with those that are only counted."""
+    return sum(defect.count if isinstance(defect, FurtherDefects) else 1 for defect in defects)
 
 
 class Findings:
@@ -220,6 +228,7 @@ class Findings:
                 self._path,
                 f"has {count - MOST_OF_A_KIND} more defects of the kind {kind.__name__}",
                 f"the first {MOST_OF_A_KIND} to tell enough",
+                count - MOST_OF_A_KIND,
             )
             for kind, count in self._counts.items()
             if count > MOST_OF_A_KIND
@@ -249,11 +258,11 @@ class InvalidBagError(PermanentError):
         self.path = path
         self.defects = tuple(defects)
         self.warnings = tuple(warnings)
-        count = len(self.defects)
+        count, more = number_of(self.defects), number_of(self.further_defects)
         first = "; ".join(str(defect) for defect in self.defects[:_SHOWN_DEFECTS])
-        more = f"; and {count - _SHOWN_DEFECTS} more" if count > _SHOWN_DEFECTS else ""
+        others = f"; and {more} more" if more else ""
         super().__init__(
-            f"{shown(str(path))} is not a valid bag, {count} {'defect' if count == 1 else 'defects'}: {first}{more}",
+            f"{shown(str(path))} is not a valid bag, {count} {'defect' if count == 1 else 'defects'}: {first}{others}",
             cause="\n".join(str(defect) for defect in self.defects[:_DEFECTS_IN_CAUSE]),
         )
 

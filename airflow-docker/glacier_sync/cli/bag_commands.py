@@ -120,7 +120,7 @@ def _exists(path: Path) -> bool:
 
 def _print_report(report: bags.BagReport) -> None:
     if report.defects:
-        output.line(f"INVALID  {report.path}: bag {report.name}: {len(report.defects)} defect(s)")
+        output.line(f"INVALID  {report.path}: bag {report.name}: {bags.number_of(report.defects)} defect(s)")
     else:
         works = f"works: {', '.join(report.works)}" if report.works else "it holds no work"
         output.line(

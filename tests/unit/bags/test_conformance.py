@@ -202,6 +202,10 @@ def test_of_very_many_defects_the_first_are_told_and_the_others_counted(tmp_path
     assert str(found[-1]) == (
         f"W1.bag/: has 5 more defects of the kind MissingFile: expected the first {MOST_OF_A_KIND} to tell enough"
     )
+    assert bags.number_of(found) == MOST_OF_A_KIND + 5
+    error = bags.InvalidBagError(Path("W1.bag.zip"), found)
+    assert f"{MOST_OF_A_KIND + 5} defects: " in str(error)
+    assert str(error).endswith(f"; and {MOST_OF_A_KIND + 2} more")
 
 
 NAMES = {

@@ -58,6 +58,14 @@ def test_every_defect_of_every_bag_is_listed(command: Command, tmp_path: Path) -
     assert lines[-1].startswith(f"valid    {good}: ")
 
 
+def test_defects_that_are_only_counted_are_among_their_number(command: Command, tmp_path: Path) -> None:
+    bag = BagBuilder(tag_algorithms=(), info="A: b\n")
+    bag.tags["fetch.txt"] = b"".join(b"a:b - data/%d\n" % number for number in range(10_007))
+    path = bag.zip(tmp_path)
+    ended = command("verify", path)
+    assert ended.out.splitlines()[0] == f"INVALID  {path}: bag W1: 10007 defect(s)"
+
+
 def test_a_file_that_is_no_zip_is_an_invalid_bag(command: Command, tmp_path: Path, to: Path) -> None:
     path = tmp_path / "W1.bag.zip"
     path.write_text("no zip at all")
