@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import JSON, func, or_, select, type_coerce
+from sqlalchemy import JSON, and_, func, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from glacier_sync.ledger.errors import UnknownObjectError
@@ -35,11 +35,14 @@ def find(session: Session, name: str) -> list[LedgerObject]:
 
 
 def synced_later(session: Session, object_id: int, rid: str) -> LedgerObject | None:
-    """Return the newest object that was announced after this one and that a work was synced from."""
+    """Return the newest object that was announced after this one and that a work was synced from.
+
+    Of two that were announced at the same moment the one that was recorded later is newer.
+    """
     row = _row(session, object_id)
-    announced = func.coalesce(Progress.event_time, Progress.create_time)
-    rows = select(Progress).join(Work).where(Work.rid == rid, Work.phase == Phase.SYNCED)
-    later = rows.where(Progress.id != row.id, announced > (row.event_time or row.create_time))
+    announced, moment = func.coalesce(Progress.event_time, Progress.create_time), row.event_time or row.create_time
+    is_later = or_(announced > moment, and_(announced == moment, Progress.id > row.id))
+    later = select(Progress).join(Work).where(Work.rid == rid, Work.phase == Phase.SYNCED, is_later)
     found = session.scalar(later.order_by(announced.desc(), Progress.id.desc()).limit(1))
     return None if found is None else facts_of(found)
 

@@ -107,6 +107,9 @@ def test_what_is_older_than_what_was_synced_since_is_not_retried(ledger: Ledger)
     assert ledger.synced_later(number, "W1") == ledger.object(one_work)
     assert [item.phase for item in ledger.retry([number], OPERATOR)] == [Phase.RESTORED]
     ledger.forget([number], OPERATOR, "it failed again")
+    at_once = synced(ledger, "at-once/W1.bag.zip", "W1-2", later=timedelta(0))
+    assert ledger.synced_later(number, "W1-2") == ledger.object(at_once)
+    assert ledger.synced_later(at_once, "W1-2") is None
     newest = synced(ledger, "newest/W1.bag.zip", "W1", "W1-2", later=timedelta(minutes=2))
     with pytest.raises(
         RefusedError, match=rf"is older than what the archive has: that is of object {newest} \(newest/"

@@ -241,7 +241,7 @@ def test_a_copy_that_another_object_was_synced_to_after_a_kill_is_not_set_aside(
     place.say({})
     outcome = sync.sync(place.context(), number)
     assert isinstance(outcome, Failed)
-    assert "the archive has a different copy" in outcome.reason
+    assert f"the archive's different copy at {place.archived(RID)} is newer, of object {number + 1} " in outcome.reason
     assert is_archived(place, newer.works[0])
 
 
