@@ -232,8 +232,6 @@ def _numbered(blocks: Iterable[Sequence[str]]) -> Iterator[tuple[int, str]]:
 
 def _listing_problem(name: str, declaration: Declaration, *, of_tags: bool) -> _Problem | None:
     danger = unsafe(name)
-    if danger is None and name.startswith("~"):
-        danger = "begins with '~'"
     if danger is not None:
         return f"lists {_quoted(name)}, which {danger}", "a file of the bag"
     payload = name.startswith(PAYLOAD_PREFIX)

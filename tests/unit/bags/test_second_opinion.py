@@ -191,6 +191,10 @@ DIFFERENCES: Mapping[str, Difference] = {
     "name that climbs within the bag": UNCLEAN,
     "empty component": UNCLEAN,
     "dot as a component": UNCLEAN,
+    "tilde and a user's name": Difference(
+        "5.1", "a tag file with the name of a user behind a tilde, as `~root`", REFUSES, ACCEPTS,
+        "it is the name of a file, and never of a home folder",
+    ),
     "NUL in a name": Difference("5.1", "a NUL byte in a manifest", FAILS, REFUSES, "no file can have such a name"),
     "link to the same bytes in the bag": LINKS,
     "link beside the payload": LINKS,

@@ -247,7 +247,7 @@ LINES = {
     f"{'0' * 128}  data/../../x": "lists 'data/../../x', which climbs out with '..': expected a file of the bag",
     f"{'0' * 128}  /etc/passwd": "lists '/etc/passwd', which is absolute: expected a file of the bag",
     f"{'0' * 128}  C:\\x": "lists 'C:\\x', which is absolute: expected a file of the bag",
-    f"{'0' * 128}  ~/x": "lists '~/x', which begins with '~': expected a file of the bag",
+    f"{'0' * 128}  ~/x": "lists '~/x', which isn't in data/: expected payload files",
     f"{'0' * 128}  bagit.txt": "lists 'bagit.txt', which isn't in data/: expected payload files",
     f"{'0' * 128}  data/x/": "lists 'data/x/', which has an empty component or '.': expected a file of the bag",
 }
