@@ -184,7 +184,7 @@ def test_a_run_that_may_not_fail_on_purpose_fails_at_once(monkeypatch: pytest.Mo
     monkeypatch.delenv("GLACIER_SYNC_ALLOW_SIMULATED_FAILURES", raising=False)
     with (
         set_current_context({"ti": instance, "dag_run": run, "params": asked}),  # type: ignore[arg-type,typeddict-item]
-        pytest.raises(AirflowFailException, match="ALLOW_SIMULATED_FAILURES doesn.t allow it here"),
+        pytest.raises(AirflowFailException, match="ALLOW_SIMULATED_FAILURES doesn't allow it here"),
     ):
         dag_tasks.opened_for_task()
 
