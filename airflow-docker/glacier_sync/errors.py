@@ -55,6 +55,10 @@ class TransientError(GlacierSyncError):
     exit_status = 3
 
 
+class NoRoomError(TransientError):
+    """Too little room on a disk for one object, for now: it keeps its turn until there is more."""
+
+
 class PermanentError(GlacierSyncError):
     """What trying again can't mend: an invalid bag, a failed audit, a different work."""
 

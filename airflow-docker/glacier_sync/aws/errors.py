@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 
-from glacier_sync.errors import ConfigurationError, GlacierSyncError, PermanentError, TransientError
+from glacier_sync.errors import ConfigurationError, GlacierSyncError, NoRoomError, PermanentError, TransientError
 
 
 class CredentialsError(ConfigurationError):
@@ -56,7 +56,7 @@ class RequestNotSentError(GlacierSyncError):
     """Neither known to pass nor to be permanent: what sends requests failed in itself."""
 
 
-class NoSpaceError(TransientError):
+class NoSpaceError(NoRoomError):
     """The disk is full."""
 
 

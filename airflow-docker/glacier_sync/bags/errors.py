@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from glacier_sync.bags.names import shown
-from glacier_sync.errors import ConfigurationError, GlacierSyncError, TransientError
+from glacier_sync.errors import ConfigurationError, GlacierSyncError, NoRoomError, TransientError
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
@@ -27,7 +27,7 @@ class WorkExistsError(ConfigurationError):
     """A work would be unpacked over one that is there already."""
 
 
-class NoSpaceError(TransientError):
+class NoSpaceError(NoRoomError):
     """The disk has too little room. ``needed`` is what unpacking takes in bytes, if that is known."""
 
     def __init__(self, message: str, *, cause: str = "", needed: int | None = None) -> None:

@@ -79,6 +79,7 @@ def begin(row: Progress, phase: Phase) -> None:
     row.phase = phase
     row.attempt += 1
     row.unknown_errors = 0
+    row.tried_on = None
     row.failure_reason = row.failure_cause = None
     row.forgotten_on = row.forgotten_by = row.forgotten_reason = None
     row.download_complete_on = row.debag_complete_on = row.sync_complete_on = None

@@ -7,14 +7,15 @@ the process that claimed it on this machine is certainly dead.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import datetime
 from functools import partial
 from itertools import takewhile
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from glacier_sync.ledger.errors import ClaimLostError, PhaseOrderError
 from glacier_sync.ledger.facts import WORKABLE, EventKind, Phase, Run, Way
-from glacier_sync.ledger.models import Progress
+from glacier_sync.ledger.models import Event, Progress
 from glacier_sync.ledger.processes import is_certainly_dead
 from glacier_sync.ledger.room import Allotment, space_of
 from glacier_sync.ledger.transaction import Transaction
@@ -24,7 +25,13 @@ from glacier_sync.settings import WATCHED_FOLDER
 Names = frozenset[tuple[str, ...]]
 
 _ROWS_AT_ONCE = 50
-_FIRST_TO_EXPIRE = (Progress.restore_expiry.asc().nulls_last(), Progress.create_time, Progress.id)
+# What was tried in vain lets pass what hasn't been tried since; what was taken in one go was tried at one time.
+_IN_TURN = (
+    Progress.tried_on.asc().nulls_first(),
+    Progress.restore_expiry.asc().nulls_last(),
+    Progress.create_time,
+    Progress.id,
+)
 
 
 def claim(
@@ -97,15 +104,22 @@ def renew(transaction: Transaction, run: Run) -> frozenset[int]:
     return frozenset(row.id for row in own if _is_in_hand(_take(transaction, row, run), run))
 
 
-def release(transaction: Transaction, object_id: int, run: Run, message: str) -> None:
-    """Give an object back. Nothing happens if nobody has it."""
+def release(transaction: Transaction, object_id: int, run: Run, message: str, *, in_vain: bool) -> None:
+    """Give an object back; see ``Ledger.release``."""
     row = transaction.row(object_id)
     if row.claim_run is None:
         return
     if not _is_in_hand(row, run):
         raise _lost(row, run)
     let_go(row)
+    if in_vain:
+        row.tried_on = _taken_on(transaction, row)
     transaction.append(row, EventKind.RELEASED, message, run=run.name)
+
+
+def _taken_on(transaction: Transaction, row: Progress) -> datetime | None:
+    taken = select(func.max(Event.time)).where(Event.object_id == row.id, Event.kind == EventKind.CLAIMED)
+    return transaction.session.scalar(taken)
 
 
 def let_go(row: Progress) -> None:
@@ -136,7 +150,7 @@ def _check_hands(transaction: Transaction, row: Progress, run: Run) -> None:
 
 def _claimed(transaction: Transaction, run: Run) -> tuple[list[Progress], list[Progress]]:
     """Return the objects with a claim that counts, and those whose claim doesn't any more."""
-    rows = select(Progress).where(Progress.claim_run.is_not(None)).order_by(*_FIRST_TO_EXPIRE)
+    rows = select(Progress).where(Progress.claim_run.is_not(None)).order_by(*_IN_TURN)
     live: list[Progress] = []
     lapsed: list[Progress] = []
     for row in transaction.session.scalars(rows):
@@ -147,7 +161,7 @@ def _claimed(transaction: Transaction, run: Run) -> tuple[list[Progress], list[P
 def _free(transaction: Transaction, lapsed: list[int], ways: Collection[Way]) -> Iterator[Progress]:
     """Yield the free objects, locked; one that somebody else has locked by hand is left out."""
     free = or_(Progress.claim_run.is_(None), Progress.id.in_(lapsed))
-    rows = select(Progress).where(Progress.phase.in_(WORKABLE), free).order_by(*_FIRST_TO_EXPIRE)
+    rows = select(Progress).where(Progress.phase.in_(WORKABLE), free).order_by(*_IN_TURN)
     if Way.FOLDER not in ways:
         rows = rows.where(Progress.queue != WATCHED_FOLDER)
     if Way.QUEUE not in ways:

@@ -141,6 +141,8 @@ class Progress(Base):
     forgotten_by: Mapped[str | None]
     forgotten_reason: Mapped[str | None]
 
+    tried_on: Mapped[datetime | None]
+
     works: Mapped[list[Work]] = relationship(cascade="all, delete-orphan", order_by=lambda: Work.id, lazy="selectin")
     pace: Mapped[StagePace | None] = relationship(cascade="all, delete-orphan", lazy="selectin")
 

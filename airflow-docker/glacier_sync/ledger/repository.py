@@ -107,7 +107,8 @@ class Ledger:
         """Take up to ``limit`` objects that came in by these ways in hand and return them.
 
         First what the run holds already, also with a lease that has run out;
-        then what is free, nearest restore expiry first, then oldest. No two
+        then what is free: what was tried in vain behind what hasn't been tried since,
+        else the nearest restore expiry first, then the oldest. No two
         objects in hand have the same key, RID or work. ``without`` are numbers of
         objects that the run doesn't want. With an ``allotment`` only what it has
         room for is taken, beside what is in hand on the run's host.
@@ -138,10 +139,13 @@ class Ledger:
         with self._writing() as transaction:
             return claims.renew(transaction, run)
 
-    def release(self, object_id: int, run: Run, message: str) -> None:
-        """Give an object back; nothing happens if nobody has it. Raises ClaimLostError."""
+    def release(self, object_id: int, run: Run, message: str, *, in_vain: bool = False) -> None:
+        """Give an object back; nothing happens if nobody has it. Raises ClaimLostError.
+
+        One that was tried ``in_vain`` goes behind what hasn't been tried since; any other keeps its place.
+        """
         with self._writing() as transaction:
-            claims.release(transaction, object_id, run, message)
+            claims.release(transaction, object_id, run, message, in_vain=in_vain)
 
     def advance(
         self, object_id: int, run: Run, phase: Phase, message: str, details: Mapping[str, Any] | None = None

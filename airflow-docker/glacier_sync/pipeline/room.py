@@ -7,13 +7,13 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from glacier_sync.errors import ConfigurationError, PermanentError, TransientError
+from glacier_sync.errors import ConfigurationError, NoRoomError, PermanentError
 from glacier_sync.ledger import Allotment, LedgerObject, Phase, Room, Way, space_of
 from glacier_sync.pipeline import working
 from glacier_sync.pipeline.context import Context
 
 
-class NoSpaceError(TransientError):
+class NoSpaceError(NoRoomError):
     """The working folder has too little space for an object, for now."""
 
 

@@ -6,7 +6,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from glacier_sync.errors import OF_THE_MACHINE, ConfigurationError, GlacierSyncError, PermanentError, TransientError
+from glacier_sync.errors import (
+    OF_THE_MACHINE,
+    ConfigurationError,
+    GlacierSyncError,
+    NoRoomError,
+    PermanentError,
+    TransientError,
+)
 from glacier_sync.ledger import ClaimLostError, LedgerObject, LedgerUnavailableError, Phase
 from glacier_sync.pipeline import working
 from glacier_sync.pipeline.context import Context
@@ -70,6 +77,8 @@ def _recorded(context: Context, stage: Stage, item: LedgerObject, error: Excepti
     match error:
         case PermanentError():
             return _failed(context, item, Failed(error.message, error.cause or type(error).__name__))
+        case NoRoomError():
+            return _postponed(context, item, stage, RetryLater(error.message, error.cause), in_vain=False)
         case TransientError() | ConfigurationError():
             return _postponed(context, item, stage, RetryLater(error.message, error.cause))
         case OSError() if error.errno in OF_THE_MACHINE:
@@ -94,10 +103,12 @@ def _failed(context: Context, item: LedgerObject, outcome: Failed) -> Failed:
     return outcome
 
 
-def _postponed(context: Context, item: LedgerObject, stage: Stage, outcome: RetryLater) -> RetryLater:
+def _postponed(
+    context: Context, item: LedgerObject, stage: Stage, outcome: RetryLater, *, in_vain: bool = True
+) -> RetryLater:
     message = f"{stage.name} is to be tried again: {outcome.reason}"
     if context.last_try:
-        context.ledger.release(item.id, context.run, message)
+        context.ledger.release(item.id, context.run, message, in_vain=in_vain)
     else:
         context.ledger.note(item.id, context.run, message, {"cause": outcome.cause})
     return outcome

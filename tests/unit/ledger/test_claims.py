@@ -47,6 +47,38 @@ def test_nearest_expiry_comes_first_then_the_oldest(ledger: Ledger, clock: HandC
     assert [row.rid for row in ledger.claim(ONE, 10)] == ["W3", "W2", "W4", "W1", "W5"]
 
 
+def test_what_was_tried_in_vain_goes_behind_what_has_not_been_tried_since(ledger: Ledger, clock: HandClock) -> None:
+    for days in (1, 2, 3, 4, 5):
+        expiry = START + timedelta(days=days)
+        ledger.record("nlm", f"m{days}", [announced(work_key(f"W{days}"), expiry=expiry)], [])
+    turns = []
+    for turn in range(5):
+        clock.passes(MINUTE)
+        taken = ids(ledger, dag_run(f"turn {turn}"), 2)
+        turns.append(taken)
+        # They end in another order than that of their turns, one of them only after its lease has run out.
+        for number in reversed(taken):
+            clock.passes(MINUTE)
+            ledger.release(number, dag_run(f"turn {turn}"), "its archive is away", in_vain=True)
+    assert turns == [[1, 2], [3, 4], [5, 1], [2, 3], [4, 1]]
+
+
+def test_what_is_given_back_or_was_killed_or_is_tried_anew_keeps_its_turn(ledger: Ledger, clock: HandClock) -> None:
+    first, second = record_works(ledger, "W1", "W2")
+    ids(ledger, ONE, 1)
+    ledger.release(first, ONE, "no room")
+    assert ids(ledger, ONE, 1) == [first]
+    clock.passes(LEASE)
+    assert ids(ledger, TWO, 1) == [first]
+    ledger.release(first, TWO, "its archive is away", in_vain=True)
+    assert ids(ledger, TWO, 1) == [second]
+    ledger.release(second, TWO, "given back")
+    ledger.hold(first, ONE)
+    ledger.fail(first, ONE, "bad", "cause")
+    ledger.retry([first], ONE)
+    assert ids(ledger, TWO, 1) == [first]
+
+
 def test_no_more_than_the_limit_is_taken(ledger: Ledger) -> None:
     first, second, third = record_works(ledger, "W1", "W2", "W3")
     assert ids(ledger, ONE, 0) == []

@@ -139,11 +139,11 @@ class LedgerInUse(RuleBasedStateMachine):
             assert holds or old.phase is phase
 
     @precondition(lambda self: len(self.rows) > self.start)
-    @rule(run=RUNS, number=ROWS)
-    def release(self, run: Run, number: int) -> None:
+    @rule(run=RUNS, number=ROWS, in_vain=st.booleans())
+    def release(self, run: Run, number: int, in_vain: bool) -> None:
         old = self.pick(number)
         try:
-            self.ledger.release(old.id, run, "message")
+            self.ledger.release(old.id, run, "message", in_vain=in_vain)
         except ClaimLostError:
             assert old.claimed_by not in (None, run.name)
         else:

@@ -12,9 +12,9 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.ledger import START, announced, dag_run, record_works, work_key
+from tests.support.ledger import START, HandClock, announced, dag_run, record_works, work_key
 
-from glacier_sync.ledger import Allotment, Ledger, Phase, Room, Way, space_of
+from glacier_sync.ledger import Allotment, Ledger, Phase, Room, Run, Way, space_of
 from glacier_sync.settings import WATCHED_FOLDER
 
 GB = 10**9
@@ -172,6 +172,36 @@ def test_what_expires_first_goes_first_and_no_run_takes_more_than_there_is_room_
             order.append(item.id)
         runs.rotate()
     assert order == sorted(order, reverse=True)
+
+
+def test_one_that_waits_for_room_is_starved_by_none_that_are_tried_in_vain_or_smaller(
+    ledger: Ledger, clock: HandClock
+) -> None:
+    room = Room(free=10 * SIZE, whole=10 * SIZE)
+    small = [announced(work_key(f"W{number}"), size=SIZE, expiry=START + timedelta(days=number)) for number in (1, 2)]
+    large = announced(work_key("W3"), size=5 * SIZE, expiry=START + timedelta(days=3))
+    ledger.record("nlm", "m1", [*small, large], [])
+    another = replace(HERE, name="another")
+
+    def taken(run: Run, **put_off: bool) -> list[int]:
+        clock.passes(timedelta(minutes=1))
+        numbers = [item.id for item in ledger.claim(run, 2, allotment=Allotment(room))]
+        for number in numbers if put_off else ():
+            ledger.release(number, run, "put off", **put_off)
+        return numbers
+
+    assert taken(HERE) == [1, 2]
+    # It takes the whole disk, and so waits; a smaller one that is given back doesn't pass it, nor one that is new.
+    ledger.release(1, HERE, "its archive is away", in_vain=True)
+    ledger.record("nlm", "m2", [announced(work_key("W4"), size=SIZE, expiry=START + timedelta(days=9))], [])
+    assert taken(another) == []
+    ledger.release(2, HERE, "its archive is away", in_vain=True)
+    # It keeps its turn when it meets a lack of room in the end, and loses it when it meets anything else.
+    assert taken(another, in_vain=False) == [3]
+    assert taken(another, in_vain=True) == [3]
+    assert taken(another, in_vain=True) == [4, 1]
+    assert taken(another, in_vain=True) == [2]
+    assert taken(another, in_vain=True) == [3]
 
 
 def test_what_others_have_claimed_on_the_same_disk_counts(ledger: Ledger) -> None:

@@ -1,5 +1,6 @@
 """Claims: who works on an object, and what a run may record of one."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -18,12 +19,13 @@ from tests.support.pipeline import (
 )
 
 from glacier_sync import pipeline
-from glacier_sync.errors import PermanentError, TransientError
+from glacier_sync.errors import NoRoomError, PermanentError, TransientError
 from glacier_sync.ledger import ClaimLostError, LedgerObject, Run
 from glacier_sync.pipeline import Context, Done, RetryLater
 from glacier_sync.pipeline.intake import take
 from glacier_sync.pipeline.lease import Lease
 from glacier_sync.pipeline.stage import Stage, run_stage
+from glacier_sync.pipeline.sync import sync
 from glacier_sync.works import staging_key
 
 FIRST = Run.of_dag_run("dag", "first")
@@ -53,6 +55,37 @@ def test_two_runs_never_hold_the_same_object(place: Installation, bag: Bagger) -
         assert isinstance(outcome, RetryLater)
         assert f"is in the hands of {FIRST.name}" in outcome.reason
     assert place.working_data() == []
+
+
+def test_works_whose_archive_is_away_keep_no_others_waiting(place: Installation, bag: Bagger) -> None:
+    away, here = [bag("W1TEST76"), bag("W1TEST77")], bag("W1TEST01")
+    shutil.rmtree(place.archived("W1TEST76").parents[1])
+    for made in (*away, here):
+        place.restored(made)
+    for run, expected in ((FIRST, [RetryLater, RetryLater]), (SECOND, [Done, RetryLater])):
+        context = place.context(run, last_try=True, max_objects_per_run=2)
+        claims, _ = pipeline.get_restored_object_messages(context)
+        assert [type(through(context, claim["object"])) for claim in claims] == expected
+    assert is_archived(place, here.works[0])
+
+
+def through(context: Context, number: int) -> pipeline.Outcome:
+    """Bring an object through all stages, as far as it comes."""
+    outcome = pipeline.download_from_messages(context, number)
+    for later in (pipeline.debag_downloads, sync):
+        outcome = later(context, number) if isinstance(outcome, Done) else outcome
+    return outcome
+
+
+@pytest.mark.parametrize(("error", "first"), [(TransientError("away"), 2), (NoRoomError("too little"), 1)])
+def test_only_a_lack_of_room_costs_an_object_no_turn(
+    place: Installation, bag: Bagger, error: TransientError, first: int
+) -> None:
+    for rid in ("W1TEST01", "W1TEST02"):
+        place.restored(bag(rid))
+    (item,) = take(place.context(FIRST, max_objects_per_run=1)).objects
+    run_stage(place.context(FIRST, last_try=True), raising(error), item.id)
+    assert [item.id for item in take(place.context(SECOND, max_objects_per_run=1)).objects] == [first]
 
 
 def test_a_dag_run_that_is_tried_again_gets_its_own(place: Installation, bag: Bagger) -> None:
