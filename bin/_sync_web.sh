@@ -23,9 +23,11 @@ copy_to_web() {
     WEB_COPIED=yes
 }
 
-# The remote "web" is all that rclone is told, so that nobody's rclone.conf matters.
+# The remote "web" is all that rclone is told, so that nobody's rclone.conf matters, nor an
+# option in the environment: one that excludes names would leave images out, in the check too.
 configure_rclone() {
-    local endpoint=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL:-}}
+    local endpoint=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL:-}} option
+    for option in "${!RCLONE_@}"; do unset "$option"; done
     export RCLONE_CONFIG=/dev/null
     export RCLONE_CONFIG_WEB_TYPE=s3 RCLONE_CONFIG_WEB_ENV_AUTH=true RCLONE_CONFIG_WEB_NO_CHECK_BUCKET=true
     export RCLONE_CONFIG_WEB_PROVIDER=AWS RCLONE_CONFIG_WEB_REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}}

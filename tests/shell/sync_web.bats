@@ -93,6 +93,13 @@ on_web() {
     [ "$(cat "$web/pre/fix/W1/images/W1-I1/I10001.jpg")" = one ]
 }
 
+@test "options for rclone in the user's environment don't decide what is copied" {
+    RCLONE_EXCLUDE='*.jpg' RCLONE_DRY_RUN=true sync_web
+    [ "$status" -eq 0 ]
+    on_web
+    diff -r "$work/images" "$web/pre/fix/W1/images"
+}
+
 @test "AWS_CA_BUNDLE is honoured" {
     AWS_CA_BUNDLE=$("$REPOSITORY/.venv/bin/python" -m certifi) sync_web
     [ "$status" -eq 0 ]
@@ -125,6 +132,8 @@ stub_rclone() {
 /usr/bin/rclone "$@" || exit
 [[ $1 == copy || $1 == sync ]] || exit 0
 END
+        # The script leaves nothing of the test's own remote to its rclone.
+        declare -p "${!RCLONE_CONFIG_SEEN@}"
         cat
     } >"$root/stubs/rclone"
     chmod +x "$root/stubs/rclone"
