@@ -28,7 +28,8 @@ copy_to_web() {
 configure_rclone() {
     local endpoint=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL:-}} option
     for option in "${!RCLONE_@}"; do unset "$option"; done
-    export RCLONE_CONFIG=/dev/null
+    # Names that differ only in how they spell the same letters are two files.
+    export RCLONE_CONFIG=/dev/null RCLONE_NO_UNICODE_NORMALIZATION=true
     export RCLONE_CONFIG_WEB_TYPE=s3 RCLONE_CONFIG_WEB_ENV_AUTH=true RCLONE_CONFIG_WEB_NO_CHECK_BUCKET=true
     export RCLONE_CONFIG_WEB_PROVIDER=AWS RCLONE_CONFIG_WEB_REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}}
     if [[ -n $endpoint ]]; then

@@ -47,7 +47,7 @@ sync_web() { run "$REPOSITORY/bin/syncOneWork.sh" "$@" -w "s3://$bucket/pre/fix"
 on_web() {
     web=$root/web
     rm -rf "$web"
-    rclone --config /dev/null copy "seen:$bucket" "$web"
+    rclone --config /dev/null copy --no-unicode-normalization "seen:$bucket" "$web"
 }
 
 @test "the images are copied to <webParent>/<Work>/images/, and nothing else" {
@@ -95,6 +95,20 @@ on_web() {
 
 @test "options for rclone in the user's environment don't decide what is copied" {
     RCLONE_EXCLUDE='*.jpg' RCLONE_DRY_RUN=true sync_web
+    [ "$status" -eq 0 ]
+    on_web
+    diff -r "$work/images" "$web/pre/fix/W1/images"
+}
+
+@test "names that differ only in how they spell the same letters are copied, both" {
+    printf composed >"$work/images/W1-I1/"$'\u00e9.jpg'
+    printf decomposed >"$work/images/W1-I1/"$'e\u0301.jpg'
+    sync_web -W
+    [ "$status" -eq 0 ]
+    on_web
+    diff -r "$work/images" "$web/pre/fix/W1/images"
+    printf changed | rclone --config /dev/null rcat "$TO/W1-I1/"$'e\u0301.jpg'
+    sync_web
     [ "$status" -eq 0 ]
     on_web
     diff -r "$work/images" "$web/pre/fix/W1/images"
