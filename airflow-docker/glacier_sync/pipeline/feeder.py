@@ -95,7 +95,9 @@ def _put(kept: Path, watched_dir: Path, fed: Fed) -> None:
             retention.put(kept, watched_dir)
         retention.settle(kept, watched_dir)
     except FileExistsError:
-        fed.waiting.append(_waits(kept.name, f"another of that name is in {watched_dir}"))
+        fed.waiting.append(
+            _waits(kept.name, f"another of that name is in {watched_dir}; if that has failed, remove it")
+        )
     except TransientError as error:
         fed.problems.append(error.message)
     else:

@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from glacier_sync.errors import TransientError, one_line
+from glacier_sync.errors import ConfigurationError, TransientError, one_line
 from glacier_sync.ledger import Ledger, LedgerObject, Phase, Way
-from glacier_sync.pipeline.arrivals import Arrival, look_at
+from glacier_sync.pipeline.arrivals import Arrival, FolderAwayError, look_at
 
 log = logging.getLogger(__name__)
 
@@ -91,31 +91,62 @@ def is_kept(retention_dir: Path, item: LedgerObject) -> bool:
 
 
 def clear(ledger: Ledger, retention_dir: Path, days: float) -> list[Path]:
-    """Remove the originals whose works were synced that many days ago; return where they were."""
+    """Remove the originals whose works were synced that many days ago; return where they were.
+
+    What a folder refuses is told, and the others are gone through. Raises ConfigurationError if
+    the retention folder can't be listed.
+    """
     removed = []
     for path, since in _originals(retention_dir):
-        items = [item for item in ledger.find(path.name) if item.way is Way.FOLDER and _is_original(path, item)]
-        synced = [item.sync_complete_on for item in items if item.sync_complete_on and item.sync_complete_on >= since]
-        if synced and max(synced) + timedelta(days=days) <= datetime.now(UTC):
-            path.unlink()
-            path.parent.rmdir()
-            removed.append(path)
-        elif items and items[-1].phase is Phase.FAILED:
-            log.warning("%s is kept: object %d has failed", one_line(str(path)), items[-1].id)
+        try:
+            if _is_over(ledger, path, since, timedelta(days=days)):
+                path.unlink()
+                removed.append(path)
+                path.parent.rmdir()
+        except (OSError, FolderAwayError) as error:
+            log.warning("%s or its folder can't be removed: %s; it is tried again", one_line(str(path)), error)
     return removed
+
+
+def _is_over(ledger: Ledger, path: Path, since: datetime, time: timedelta) -> bool:
+    """Tell whether all is synced that an original may have become since it came in, and long enough ago.
+
+    Another file may have its name, size and time: an original is kept as long as any of them isn't synced.
+    """
+    items = [item for item in ledger.find(path.name) if item.way is Way.FOLDER and _is_original(path, item)]
+    own = [item for item in items if not item.phase.is_terminal or _last_time(item) >= since]
+    for item in own:
+        if item.phase is Phase.FAILED:
+            log.warning("%s is kept: object %d has failed", one_line(str(path)), item.id)
+    synced = [item.sync_complete_on for item in own if item.sync_complete_on]
+    return bool(synced) and len(synced) == len(own) and max(synced) + time <= datetime.now(UTC)
+
+
+def _last_time(item: LedgerObject) -> datetime:
+    return item.sync_complete_on or item.create_time
 
 
 def _originals(retention_dir: Path) -> Iterator[tuple[Path, datetime]]:
     """Yield the settled originals, each with when it came in."""
-    for folder in sorted(retention_dir.iterdir()):
+    for folder in _listed(retention_dir):
         name = _FOLDER.fullmatch(folder.name)
-        if name and not folder.name.endswith(NEW):
+        if name and folder.is_dir() and not folder.name.endswith(NEW):
             since = datetime.strptime(name[1], _STAMP).replace(tzinfo=UTC)
-            for path in sorted(folder.iterdir()):
+            for path in _listed(folder):
                 yield path, since
             # A kill may have left it empty.
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} can't be looked into ({error.strerror}): expected the retention folder, and to be allowed to "
+            "read it; mount it, or correct its permissions"
+        ) from error
 
 
 def _is_original(path: Path, item: LedgerObject) -> bool:

@@ -205,6 +205,42 @@ def test_an_earlier_sync_of_the_same_file_ends_no_retention(feeding: Feeding, ba
     assert feeding.kept() == ["W1TEST01.bag.zip"]
 
 
+def test_an_original_is_kept_for_any_failed_file_of_its_name_size_and_time(feeding: Feeding, bag: Bagger) -> None:
+    made = bag("W1TEST01")
+    whole = made.zip_path.read_bytes()
+    damaged = whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]
+    for content in (damaged, whole):
+        path = feeding.incoming / made.zip_path.name
+        path.write_bytes(content)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        time.sleep(1.1)
+        feeding.feed()
+        feeding.sync()
+    assert [item.phase for item in feeding.place.ledger.objects()] == [Phase.FAILED, Phase.SYNCED]
+    (kept,) = {path for path in feeding.retention.glob("*/*") if path.read_bytes() != whole}
+    assert feeding.clear() == ["W1TEST01.bag.zip"]
+    assert list(feeding.retention.glob("*/*")) == [kept]
+
+
+def test_what_is_beside_an_original_holds_nothing_up(feeding: Feeding, bag: Bagger) -> None:
+    for rid in ("W1TEST01", "W1TEST02"):
+        feeding.put(bag(rid))
+    feeding.feed()
+    feeding.sync()
+    for folder in list(feeding.retention.iterdir()):
+        (folder / ".DS_Store").touch()
+    (feeding.retention / "20260101T000000Z-file").touch()
+    assert sorted(feeding.clear()) == ["W1TEST01.bag.zip", "W1TEST02.bag.zip"]
+    assert feeding.kept() == [".DS_Store", ".DS_Store"]
+    assert feeding.clear() == []
+
+
+def test_a_retention_folder_that_is_away_is_told(feeding: Feeding) -> None:
+    feeding.retention.rmdir()
+    with pytest.raises(ConfigurationError, match=r"retention can't be looked into \(No such file or directory\)"):
+        feeding.clear()
+
+
 def test_what_a_site_keeps_in_the_retention_folder_by_itself_stays(feeding: Feeding) -> None:
     (feeding.retention / "20260301-by-hand").mkdir()
     (feeding.retention / "notes.txt").write_text("x")
