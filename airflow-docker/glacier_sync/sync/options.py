@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from glacier_sync.errors import ConfigurationError, PermanentError
-from glacier_sync.sync.yaml_file import UnreadableYamlError, read_yaml
+from glacier_sync.sync.yaml_file import UnreadableYamlError, read_yaml, shown
 
 SITE_FILES = ("site-sync.yml", "bdrc/site-sync.yml")
 WORK_FILE = "config/sync.yml"
@@ -176,7 +176,7 @@ def _read_work(path: Path, may_set: frozenset[str]) -> dict[str, Any]:
 def _read_may_set(value: Any) -> frozenset[str]:
     if not isinstance(value, list) or not all(isinstance(key, str) and key in _KEYS for key in value):
         raise _NotUnderstoodError(
-            f"'{_WORK_MAY_SET}': expected a list of keys out of {', '.join(_KEYS)}, found {value!r}"
+            f"'{_WORK_MAY_SET}': expected a list of keys out of {', '.join(_KEYS)}, found {shown(value)}"
         )
     return frozenset(value)
 
@@ -195,12 +195,12 @@ def _values(content: Mapping[Any, Any], also: list[str] | None = None) -> dict[s
     values: dict[str, Any] = {}
     for section, entries in content.items():
         if section not in sections:
-            raise _NotUnderstoodError(f"unknown key {section!r} (allowed: {', '.join(sections + (also or []))})")
+            raise _NotUnderstoodError(f"unknown key {shown(section)} (allowed: {', '.join(sections + (also or []))})")
         names = [key.partition(".")[2] for key in _KEYS if key.startswith(f"{section}.")]
         for name, value in _mapping(entries, f"under {section!r} a mapping with the keys {', '.join(names)}").items():
             if name not in names:
                 raise _NotUnderstoodError(
-                    f"unknown key '{section}.{name}' (allowed under {section}: {', '.join(names)})"
+                    f"unknown key {shown(f'{section}.{name}')} (allowed under {section}: {', '.join(names)})"
                 )
             values[f"{section}.{name}"] = _value(f"{section}.{name}", value)
     return values
@@ -210,4 +210,4 @@ def _value(key: str, value: Any) -> Any:
     try:
         return _KEYS[key].read(value)
     except _NotUnderstoodError as error:
-        raise _NotUnderstoodError(f"'{key}': {error}, found {value!r}") from None
+        raise _NotUnderstoodError(f"'{key}': {error}, found {shown(value)}") from None

@@ -149,7 +149,21 @@ WRONG = [
     ("sync: {web: true}\nsync: {}", "line 2: expected each key once, as plain text, found 'sync' again"),
     ("sync: &a {web: true}\naudit: *a", "aliases aren't allowed"),
     ("sync: &a [*a]", "aliases aren't allowed"),
-    ("sync: !!python/object/apply:os.getcwd []", "is no valid YAML"),
+    ("sync: !!python/object/apply:os.getcwd []", "line 1: tags aren't allowed: expected a plain value, found 'tag:"),
+    ("sync: {web: !!bool maybe}", "tags aren't allowed"),
+    ("sync: {!!bool x: true}", "tags aren't allowed"),
+    ("sync: {web: !!timestamp x}", "tags aren't allowed"),
+    ("sync: !!map [1]", "tags aren't allowed"),
+    ('sync: {web: !!int ""}', "tags aren't allowed"),
+    ("sync: {web: ! true}", "tags aren't allowed"),
+    (f"sync: {{web: !{'x' * 9000} true}}", "tags aren't allowed"),
+    ("sync: {1: true}", "line 1: expected each key once, as plain text, found '1', which isn't text in YAML"),
+    (f"? 0x{'f' * 5000}\n: true", "found '0xffff"),
+    (f"sync: {{web: 0x{'f' * 5000}}}", "'sync.web': expected true or false, found a number too long to be shown"),
+    (f"sync: {{web: {'1:' * 300}1.0}}", "is no valid YAML"),
+    (f"sync: {{web: {'a' * 9000}}}", "'sync.web': expected true or false, found 'aaaa"),
+    (f"? {'a' * 9000}\n: true", "unknown key 'aaaa"),
+    (f"sync:\n  ? {'a' * 9000}\n  : true", "unknown key 'sync.aaaa"),
     ("sync: {web", "is no valid YAML"),
     ("sync: 2024-99-99", "is no valid YAML"),
     ("[" * 30_000, "is nested too deeply"),
@@ -170,6 +184,7 @@ def test_what_is_wrong_is_named(work: Path, site: Path, text: str, expected: str
         assert error.message.startswith(f"{path}: ")
         assert expected in error.message
         assert "\n" not in error.message
+        assert len(error.message) < len(str(path)) + 400
     assert isinstance(of_site.value, ConfigurationError)
     assert isinstance(of_work.value, PermanentError)
 
@@ -180,7 +195,9 @@ def test_a_file_that_is_no_text_is_named(work: Path, site: Path) -> None:
         load_options(work, site)
 
 
-@pytest.mark.parametrize("text", ["work_may_set: sync.web", "work_may_set: [web]", "work_may_set: [[]]"])
+@pytest.mark.parametrize(
+    "text", ["work_may_set: sync.web", "work_may_set: [web]", "work_may_set: [[]]", "work_may_set: 0x" + "f" * 5000]
+)
 def test_work_may_set_lists_keys(work: Path, site: Path, text: str) -> None:
     write(site / "site-sync.yml", text)
     with pytest.raises(SiteOptionsError, match=r"'work_may_set': expected a list of keys out of audit\.pre, "):
