@@ -17,6 +17,9 @@ from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
 from glacier_sync.sync import REFUSED, TRY_AGAIN_LATER, failure_line, machine_trouble, work_log
 
+# After the archive's copy come its audit, the copy to the web, the check of that, and the success list.
+_COPY_WAS_MADE = frozenset({0, 44, 45, 46, 47})
+
 
 class SyncPostponedError(TransientError):
     """``syncOneWork.sh`` met a cause that passes: the archive is away or full, or another sync is running."""
@@ -57,12 +60,15 @@ class Judge:
     def _judged(self, folder: Path, standing: Standing, status: int) -> WorkResult:
         rid = folder.name
         try:
+            # Before all else: whatever step failed after the copy, a damaged one may not stand under its name.
+            if damage := self._damage(folder, standing, status):
+                return WorkResult(rid, failure=damage)
             log = self._audit_log(rid)
             report = audit.read_report(log) if log else None
             outcome = str(report.outcome) if report else None
             if status not in (0, TRY_AGAIN_LATER) and report and report.failed:
                 return WorkResult(rid, outcome, f"{rid} {audit.summary(report)}; all is listed in {log}")
-            failure = self._failure(rid, status) if status else self._damage(folder, standing)
+            failure = self._failure(rid, status) if status else None
         except GlacierSyncError as error:
             return WorkResult(rid, unsettled=error)
         return WorkResult(rid, outcome, failure)
@@ -83,15 +89,17 @@ class Judge:
         kind = SyncPostponedError if status == TRY_AGAIN_LATER else ScriptFailedError
         raise kind(what, cause=f"exit status {status}")
 
-    def _damage(self, folder: Path, standing: Standing) -> str | None:
+    def _damage(self, folder: Path, standing: Standing, status: int) -> str | None:
         """Compare a copy that was made just now with the bag, on the disk; nobody changes it meanwhile."""
-        if standing not in {Standing.ABSENT, Standing.REPLACED}:
+        if standing not in {Standing.ABSENT, Standing.REPLACED} or status not in _COPY_WAS_MADE:
             return None
         with destination.locked(destination.place_of(self.settings, folder.name)):
             found = destination.examine(self.settings, folder, progress=self.progress)
             if found.standing is Standing.EQUAL:
                 return None
             if found.standing is Standing.ABSENT:
+                if status:
+                    return None
                 raise SyncPostponedError(f"{found.path} isn't there any more: it is copied again")
             listing = work_sync.list_differences(self.settings, self.stamp, folder.name, found.differences)
             what = f"isn't what the bag holds: {found.differences}; all is listed in {listing}"
