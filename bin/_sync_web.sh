@@ -8,6 +8,7 @@ copy_to_web() {
     info "to $WEB_URL"
     if [[ ! -d $IMAGES ]]; then
         warn "$WORK has no folder images: nothing to copy to the web"
+        [[ -z $REPLACE_WEB || -n ${NO_REFRESH_WEB:-} ]] || clear_web
         return
     fi
     configure_rclone
@@ -21,6 +22,15 @@ copy_to_web() {
         fail "rclone ended with $? and didn't copy everything to $WEB_URL: see its message above; sync again"
     # shellcheck disable=SC2034 # syncOneWork.sh asks for it
     WEB_COPIED=yes
+}
+
+# What -W deletes where the source has no images at all.
+clear_web() {
+    configure_rclone
+    web_has || return 0
+    info "deleting what the web has of an earlier $WORK"
+    run rclone delete --log-level NOTICE --stats 0 -- "$WEB_COPY" ||
+        fail "rclone ended with $? and didn't delete everything in $WEB_URL: see its message above; sync again"
 }
 
 # The remote "web" is all that rclone is told, so that nobody's rclone.conf matters, nor an

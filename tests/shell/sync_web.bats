@@ -138,6 +138,36 @@ on_web() {
     [[ $output == *"WARNING"*"W1 has no folder images"* ]]
 }
 
+@test "a web copy of a work that has no images any more is deleted only with -W" {
+    sync_web
+    printf other | rclone --config /dev/null rcat "seen:$bucket/pre/fix/W1/other.jpg"
+    rm -r "$work/images"
+    sync_web
+    [ "$status" -eq 0 ]
+    NO_REFRESH_WEB=Yes sync_web -W
+    [ "$status" -eq 0 ]
+    on_web
+    [ "$(find "$web" -type f | wc -l)" -eq 3 ]
+    sync_web -W
+    [ "$status" -eq 0 ]
+    on_web
+    [ "$(find "$web" -type f)" = "$web/pre/fix/W1/other.jpg" ]
+}
+
+@test "a web copy of a work without images that can't be deleted is a failure" {
+    sync_web
+    rm -r "$work/images"
+    cat >"$root/stubs/rclone" <<'END'
+#!/usr/bin/env bash
+[[ $1 != delete ]] || exit 5
+exec /usr/bin/rclone "$@"
+END
+    chmod +x "$root/stubs/rclone"
+    sync_web -W
+    [ "$status" -eq 45 ]
+    [[ ${lines[-1]} == *"FAILED: copy to the web: rclone ended with 5 and didn't delete everything in s3://$bucket/pre/fix/W1/images/"* ]]
+}
+
 # stub_rclone: rclone, after whose copy something happens to the bucket: the text is standard input.
 stub_rclone() {
     {
