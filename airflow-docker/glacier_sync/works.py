@@ -18,6 +18,8 @@ FOLDERS_IN_WORDS = f"{', '.join(_FOLDERS[:-1])} or {_FOLDERS[-1]}"
 BAG_SUFFIX = ".bag"
 
 _MAX_RID_BYTES = 200
+# Unicode's categories of control characters and of what ends a line or a paragraph: to bash they are one.
+_BREAKS = frozenset({"Cc", "Zl", "Zp"})
 
 
 class InvalidRidError(PermanentError):
@@ -36,13 +38,13 @@ def check_rid(rid: str) -> str:
     """Return ``rid`` if it is safe as a directory's name and a command's argument.
 
     Raises InvalidRidError for an empty or overlong name, one that begins with a
-    dot or a dash, and one with a slash or a control character.
+    dot or a dash, and one with a slash, a control character or a line's end.
     """
-    unsafe = any(c == "/" or unicodedata.category(c) == "Cc" for c in rid)
+    unsafe = any(c == "/" or unicodedata.category(c) in _BREAKS for c in rid)
     if not rid or rid[0] in ".-" or unsafe or len(_as_bytes(rid)) > _MAX_RID_BYTES:
         raise InvalidRidError(
-            f"{rid!r} can't be a work's RID: expected 1 to {_MAX_RID_BYTES} bytes without slash or "
-            "control characters, not beginning with a dot or a dash; rename the work in its bag"
+            f"{rid!r} can't be a work's RID: expected 1 to {_MAX_RID_BYTES} bytes without slash, "
+            "control characters and line ends, not beginning with a dot or a dash; rename the work in its bag"
         )
     return rid
 

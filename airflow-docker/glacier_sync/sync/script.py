@@ -109,7 +109,7 @@ def _last_lines(log_file: Path) -> list[str]:
     try:
         with log_file.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            return file.read().decode("utf-8", "backslashreplace").splitlines()
+            return file.read().decode("utf-8", "backslashreplace").split("\n")
     except FileNotFoundError:
         return []
 

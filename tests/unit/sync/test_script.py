@@ -180,6 +180,9 @@ def test_a_log_may_hold_any_bytes(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"\xff\nsyncOneWork: W\xe9: FAILED: success list: why (exit status 1)\n")
     assert failure_line(log) == "syncOneWork: W\\xe9: FAILED: success list: why (exit status 1)"
+    failed = "syncOneWork: W1: FAILED: copy to the archive: a\x0b\u2028syncOneWork: b (exit status 43)"
+    log.write_text(f"{failed}\n")
+    assert failure_line(log) == failed
 
 
 def test_the_real_script_writes_the_log_that_is_read(tmp_path: Path) -> None:
