@@ -38,13 +38,14 @@ def check_rid(rid: str) -> str:
     """Return ``rid`` if it is safe as a directory's name and a command's argument.
 
     Raises InvalidRidError for an empty or overlong name, one that begins with a
-    dot or a dash, and one with a slash, a control character or a line's end.
+    dot, a dash or one of ``=+@`` (to a spreadsheet a formula), and one with a slash,
+    a control character or a line's end.
     """
     unsafe = any(c == "/" or unicodedata.category(c) in _BREAKS for c in rid)
-    if not rid or rid[0] in ".-" or unsafe or len(_as_bytes(rid)) > _MAX_RID_BYTES:
+    if not rid or rid[0] in ".-=+@" or unsafe or len(_as_bytes(rid)) > _MAX_RID_BYTES:
         raise InvalidRidError(
             f"{rid!r} can't be a work's RID: expected 1 to {_MAX_RID_BYTES} bytes without slash, "
-            "control characters and line ends, not beginning with a dot or a dash; rename the work in its bag"
+            "control characters and line ends, not beginning with one of . - = + @; rename the work in its bag"
         )
     return rid
 

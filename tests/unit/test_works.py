@@ -56,7 +56,23 @@ def test_rid_of_is_the_base_name_up_to_the_first_dot(name: str, rid: str) -> Non
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".zip", "..", "-rf", "a/.hidden", "W1\n.zip", "W\x001", "x" * 201, "W\x1b[2J", "W\x85", "W\u2028", "W\u2029"],
+    [
+        "",
+        ".zip",
+        "..",
+        "-rf",
+        "a/.hidden",
+        "W1\n.zip",
+        "W\x001",
+        "x" * 201,
+        "W\x1b[2J",
+        "W\x85",
+        "W\u2028",
+        "W\u2029",
+        "=1+1",
+        "+1",
+        "@W1",
+    ],
 )
 def test_what_is_not_safe_as_a_directory_is_no_rid(name: str) -> None:
     with pytest.raises(InvalidRidError, match="rename the work"):

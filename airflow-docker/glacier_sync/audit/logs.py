@@ -28,6 +28,8 @@ DETAIL_HEADER = ("error_number", "error_test", "path")
 # A file name has at most 255 bytes; the rest is for prefix, date and number.
 _MOST_NAME_BYTES = 200
 
+_FORMULA_STARTS = ("=", "+", "-", "@")
+
 
 class ReportNotWrittenError(TransientError):
     """The log home doesn't take the audit's files: no space, no permission."""
@@ -113,11 +115,16 @@ class RunLogs:
 
 
 def _report_rows(report: WorkReport) -> Iterator[Sequence[str | int]]:
-    rid, path = visible(report.rid), visible(str(report.path))
+    rid, path = _cell(visible(report.rid)), visible(str(report.path))
     for result in report.results:
         yield rid, result.name, result.outcome.value, "", "", path
         for finding in result.findings:
             yield "", "", "", int(finding.number), visible(finding.message), visible(str(finding.path))
+
+
+def _cell(name: str) -> str:
+    """Return a name as text to a spreadsheet too, which would compute a formula."""
+    return f"'{name}" if name.startswith(_FORMULA_STARTS) else name
 
 
 def _write_rows(stream: IO[str], rows: Sequence[Sequence[str | int]]) -> None:

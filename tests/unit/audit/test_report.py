@@ -141,10 +141,11 @@ def test_any_file_name_survives_in_a_report(tmp_path: Path, audit: Callable[...,
     assert json.loads(json.dumps(found.as_json(), ensure_ascii=False).encode())["outcome"] == "Failed"
 
 
+@pytest.mark.parametrize("rid", ["=1+1", "@SUM(1)", "+1", "-1"])
 def test_no_name_begins_a_cell_that_a_spreadsheet_would_compute(
-    tmp_path: Path, audit: Callable[..., WorkReport]
+    tmp_path: Path, audit: Callable[..., WorkReport], rid: str
 ) -> None:
-    work = draw_work(tmp_path)
+    work = draw_work(tmp_path, rid)
     names = ["=1+1.jpg", "@SUM(1).jpg", "+1.jpg", "-1.jpg", "\t=1.jpg"]
     groups = [folder for parent in ("archive", "images") for folder in (work / parent).iterdir()]
     for folder in (work, work / "images", *groups):
