@@ -52,6 +52,10 @@ class Judge:
     def _environment(self) -> dict[str, str]:
         return work_sync.environment(self.settings, self.stamp)
 
+    @property
+    def _audit_home(self) -> Path:
+        return Path(self._environment["auditToolLogDateTimeDir"])
+
     def works(self, folders: Mapping[str, Path]) -> list[WorkResult]:
         """Judge each work that the bash tried; ``folders`` has their folders by RID."""
         tried = zip(self.result["works"], self.result["standings"], self.result["statuses"], strict=True)
@@ -68,14 +72,18 @@ class Judge:
             outcome = str(report.outcome) if report else None
             if status not in (0, TRY_AGAIN_LATER) and report and report.failed:
                 return WorkResult(rid, outcome, f"{rid} {audit.summary(report)}; all is listed in {log}")
+            if status == 0 and report is None:
+                raise ScriptFailedError(
+                    f"{rid}: audit-tool ended with 0 and left no report: expected one in {self._audit_home}; look at "
+                    "audit.pre and audit.post, and whether that audit-tool is the right one"
+                )
             failure = self._failure(rid, status) if status else None
         except GlacierSyncError as error:
             return WorkResult(rid, unsettled=error)
         return WorkResult(rid, outcome, failure)
 
     def _audit_log(self, rid: str) -> Path | None:
-        logs = Path(self._environment["auditToolLogDateTimeDir"])
-        return audit.find_report(logs, rid, datetime.fromisoformat(self.result["started"]))
+        return audit.find_report(self._audit_home, rid, datetime.fromisoformat(self.result["started"]))
 
     def _failure(self, rid: str, status: int) -> str:
         log = work_log(self._environment, rid)

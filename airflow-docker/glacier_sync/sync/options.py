@@ -17,6 +17,10 @@ BUILT_IN = "built-in"
 
 _WORK_MAY_SET = "work_may_set"
 
+# With these audit-tool ends with status 0, and has audited nothing.
+_NO_AUDIT = ("-Q", "-v", "-h")
+_NO_AUDIT_IN_FULL = ("--QueryTests", "--version", "--help")
+
 
 class SiteOptionsError(ConfigurationError):
     """The site's ``site-sync.yml`` says something that isn't understood."""
@@ -64,6 +68,8 @@ def _words(value: Any) -> tuple[str, ...]:
         raise _NotUnderstoodError("expected a list of words in quotes, such as ['-T', 'FileSequence']")
     if any(word.split() != [word] for word in value):
         raise _NotUnderstoodError("expected each word as an item of its own, without spaces")
+    if any(word.startswith(_NO_AUDIT) or word in _NO_AUDIT_IN_FULL for word in value):
+        raise _NotUnderstoodError(f"expected options for an audit, which {', '.join(_NO_AUDIT)} prevent")
     return tuple(value)
 
 

@@ -1,4 +1,4 @@
-"""What a sync's bash came to, where a step failed after the copy: the copy is compared all the same."""
+"""What a sync's bash came to: a copy is compared whatever fails after it, and nothing passes without an audit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.pipeline import STAMP, Bag, Bagger, Installation, change_page
 
 from glacier_sync import bags, pipeline
 from glacier_sync.ledger import Run
-from glacier_sync.pipeline import Failed, RetryLater, work_sync
+from glacier_sync.pipeline import Done, Failed, RetryLater, work_sync
 from glacier_sync.pipeline.by_hand import ByHand
 
 RID = "W1TEST01"
@@ -101,3 +101,19 @@ def test_a_replaced_copy_that_is_damaged_is_told_whatever_fails_after_it(place: 
     assert isinstance(outcome, Failed)
     assert f"the archive's copy at {to} isn't what the bag holds: 1 changed" in outcome.reason
     assert [path.name for path in to.parent.iterdir()] == [RID]
+
+
+def test_a_work_that_nothing_has_audited_is_not_synced(place: Installation, bag: Bagger) -> None:
+    place.restored(bag(RID))
+    commands = place.home / "bin"
+    shutil.copytree(place.settings.bin_dir, commands)
+    (commands / "audit-tool").write_text("#!/bin/sh\n")
+    (commands / "audit-tool").chmod(0o755)
+    (outcome,) = place.run(bin_dir=commands).outcomes.values()
+    assert isinstance(outcome, RetryLater)
+    assert outcome.reason.startswith(f"{RID}: audit-tool ended with 0 and left no report: expected one in ")
+    assert place.ledger.object(1).unknown_errors == 1
+    (commands / "audit-tool").unlink()
+    (outcome,) = place.run(bin_dir=commands).outcomes.values()
+    assert isinstance(outcome, Done)
+    assert place.ledger.object(1).works[0].audit == "Passed"
