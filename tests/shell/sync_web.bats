@@ -228,9 +228,22 @@ END
     sync_web
     [ "$status" -eq 0 ]
     [[ $output == *"the bucket doesn't know the checksum of every image: reading them back"* ]]
+}
+
+@test "other images of the same size, whose checksum the bucket doesn't know, are replaced" {
     put_in_parts I10001.jpg ONE
+    put_in_parts "I 1000'2 ཨ.jpg" TWO
+    sync_web
+    [ "$status" -eq 0 ]
+    on_web
+    diff -r "$work/images" "$web/pre/fix/W1/images"
+}
+
+@test "images that are read back and stay different are named" {
+    { declare -p bucket && declare -f put_in_parts && echo put_in_parts I10001.jpg ONE; } | stub_rclone
     sync_web
     [ "$status" -eq 46 ]
+    [[ $output == *"copying once more what differs"* ]]
     [[ ${lines[-1]} == *"1 differ (W1-I1/I10001.jpg)"* ]]
 }
 
