@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,15 @@ _LINE = "syncOneWork: "
 _STARTED = ": started"
 _TAIL_BYTES = 64 * 1024
 _MACHINE_TROUBLES = tuple(os.strerror(number) for number in sorted(OF_THE_MACHINE))
+
+# As programs tell of what the system refused: by their name, then in its words at the line's
+# end, with rsync's number after them; Python's errors and audit-tool's messages go on. The
+# same words within a line may be a file's name.
+_TROUBLE = "|".join(map(re.escape, _MACHINE_TROUBLES))
+_TOLD = re.compile(
+    rf"(?:/[^:]*|[^\s:]+): (?:(?:.*: )?({_TROUBLE})(?: \(\d+\))?|\[Errno \d+\] ({_TROUBLE})(?:: .*)?)"
+    rf"|audit-tool: .*\(({_TROUBLE})\).*"
+)
 
 # The kernel tells a process of its parent's end if the process itself has asked for that.
 _TIE = "setpriv --pdeathsig TERM --"
@@ -102,7 +112,8 @@ def machine_trouble(log_file: Path) -> str | None:
         return _MACHINE_TROUBLES[0]
     lines = _last_lines(log_file)
     began = max((at for at, line in enumerate(lines) if line.startswith(_LINE) and line.endswith(_STARTED)), default=0)
-    return next((trouble for line in lines[began:] for trouble in _MACHINE_TROUBLES if trouble in line), None)
+    found = next(filter(None, map(_TOLD.fullmatch, lines[began:])), None)
+    return found[found.lastindex or 0] if found else None
 
 
 def _last_lines(log_file: Path) -> list[str]:

@@ -176,6 +176,29 @@ def test_what_the_machine_was_short_of_is_found_in_the_last_sync(tmp_path: Path)
     assert machine_trouble(log) is None
 
 
+@pytest.mark.parametrize(
+    ("line", "trouble"),
+    [
+        ("cp: error writing 'x: y': No space left on device", "No space left on device"),
+        ("tee: No space left on device", "No space left on device"),
+        ("/opt/a b/syncOneWork.sh: line 3: /logs/list: Permission denied", "Permission denied"),
+        ('rsync: [receiver] mkstemp "/a/.x" failed: Permission denied (13)', "Permission denied"),
+        ("OSError: [Errno 5] Input/output error: '/a/b'", "Input/output error"),
+        ("audit-tool: the logs can't be written in /logs (Read-only file system); make room", "Read-only file system"),
+        ("2026/01/02 ERROR : W1-IPermission denied/a.jpg: Failed to copy: NoSuchBucket", None),
+        ("cp: cannot stat 'Permission denied': No such file or directory", None),
+        (">f+++++++++ images/a: Permission denied", None),
+        (">f+++++++++ images/\u2028cp: Permission denied", None),
+    ],
+)
+def test_what_the_system_refused_is_told_from_a_name_that_quotes_it(
+    tmp_path: Path, line: str, trouble: str | None
+) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"syncOneWork: W1: started\n{line}\nall is well\n", encoding="utf-8")
+    assert machine_trouble(log) == trouble
+
+
 def test_a_log_may_hold_any_bytes(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"\xff\nsyncOneWork: W\xe9: FAILED: success list: why (exit status 1)\n")
