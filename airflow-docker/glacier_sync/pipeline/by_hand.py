@@ -71,8 +71,11 @@ class ByHand:
         try:
             shown = self.progress(f"{rid}: verifying")
             if damage := destination.compare(self.settings, rid, bag_dir, folder, progress=shown):
-                failure = f"{rid} isn't what its bag's manifest says: {damage}; unpack its bag again"
-                return WorkResult(rid, failure=failure)
+                advice = "unpack its bag again"
+                inside = folder / f"{rid}.bag"
+                if bag_dir != inside and inside.is_dir():
+                    advice = f"{bag_dir} was taken for it, and {inside} is there too: {advice}, into an empty folder"
+                return WorkResult(rid, failure=f"{rid} isn't what its bag's manifest says: {damage}; {advice}")
             shown = self.progress(f"{rid}: comparing with the archive")
             plan = work_sync.plan_work(self.settings, self.stamp, folder, shown)
         except GlacierSyncError as error:

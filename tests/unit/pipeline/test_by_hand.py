@@ -61,6 +61,20 @@ def test_a_damaged_work_is_not_synced_by_hand(place: Installation, bag: Bagger) 
     assert not place.archived("W1TEST01").exists()
 
 
+def test_a_work_beside_the_bag_of_an_older_one_is_told_of_both(place: Installation, bag: Bagger) -> None:
+    first, _ = unpacked(place, bag("W1TEST01", "W1TEST02"))
+    shutil.rmtree(first)
+    newer = bag("W1TEST01", change=change_page)
+    (result,) = sync(place, unpacked(place, newer))
+    assert result.failure == (
+        "W1TEST01 isn't what its bag's manifest says: 1 changed (archive/W1TEST01-I0001/I00010001.jpg); "
+        f"{first}.bag was taken for it, and {first}/W1TEST01.bag is there too: unpack its bag again, into an empty "
+        "folder"
+    )
+    (work,) = bags.unbag(newer.zip_path, place.home / "empty", workers=1)
+    assert sync(place, [work.path]) == [WorkResult("W1TEST01", "Passed", None)]
+
+
 def test_a_different_work_is_refused_by_hand(place: Installation, bag: Bagger) -> None:
     folders = unpacked(place, bag(RID))
     (place.archived(RID) / "images").mkdir(parents=True)
