@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import time
@@ -34,6 +35,7 @@ class ZipSource:
         with reading(path):
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
+                self._size = os.fstat(self._fd).st_size
                 self.listing = self._list()
             except BaseException:
                 os.close(self._fd)
@@ -92,9 +94,17 @@ class ZipSource:
         return Entry(record.name, record.header, limit, record.method, record.compressed, record.size, record.crc)
 
     def _read(self, length: int, offset: int) -> bytes:
-        # The directory is read whenever something is asked of it, by whoever asks.
+        # The directory is read whenever something is asked of it, by whoever asks. Where the disk
+        # fails, a read returns what lies before that place, and only the next one has the error.
+        wanted = min(length, self._size - offset)
+        found = b""
         with reading(self.path):
-            return os.pread(self._fd, length, offset)
+            while len(found) < wanted:
+                more = os.pread(self._fd, wanted - len(found), offset + len(found))
+                if not more:
+                    raise OSError(errno.EIO, "it was cut off while it was read")
+                found += more
+        return found
 
     def _damaged_folders(self, numbers: Iterable[int]) -> Iterator[Defect]:
         """Read the entries of folders, which nobody will ask for."""
@@ -110,7 +120,7 @@ class ZipSource:
     def _list(self) -> Listing:
         name = self.path.name
         try:
-            self._directory = Directory(self._read, os.fstat(self._fd).st_size)
+            self._directory = Directory(self._read, self._size)
             contents = judge(self._directory, name)
         except NoDirectoryError as error:
             return Listing((), (NotAZip(name, *_not_a_zip(self._read(len(_BEGIN), 0), error)),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import struct
@@ -98,15 +99,14 @@ FORMS: dict[str, list[ZipEntry] | None] = {
 
 
 @contextmanager
-def away_from(reading: int) -> Iterator[list[str]]:
-    """Take the zip away from under its descriptor when it is read for so many times; yield the calls until then."""
+def before(reading: int, act: Callable[[int], object]) -> Iterator[list[str]]:
+    """Do something to the zip's descriptor before it is read for so many times; yield the calls until then."""
     calls: list[str] = []
-    folder = os.open("/", os.O_RDONLY)
 
-    def failing(call: Callable[..., Any]) -> Callable[..., Any]:
+    def acting(call: Callable[..., Any]) -> Callable[..., Any]:
         def read(fd: int, *arguments: Any) -> Any:
             if len(calls) == reading:
-                os.dup2(folder, fd)
+                act(fd)
             calls.append(call.__name__)
             return call(fd, *arguments)
 
@@ -114,9 +114,35 @@ def away_from(reading: int) -> Iterator[list[str]]:
 
     with pytest.MonkeyPatch.context() as patch:
         for call in (os.pread, os.preadv):
-            patch.setattr(os, call.__name__, failing(call))
+            patch.setattr(os, call.__name__, acting(call))
+        yield calls
+
+
+@contextmanager
+def away_from(reading: int) -> Iterator[list[str]]:
+    """Take the zip away from under its descriptor when it is read for so many times; yield the calls until then."""
+    folder = os.open("/", os.O_RDONLY)
+    with before(reading, lambda fd: os.dup2(folder, fd)) as calls:
         yield calls
     os.close(folder)
+
+
+@contextmanager
+def bad_block(first: int, length: int) -> Iterator[None]:
+    """Have the disk fail in one place, as Linux tells it: a read that reaches it ends before it."""
+    pread, preadv = os.pread, os.preadv
+
+    def readable(offset: int, wanted: int) -> int:
+        if first <= offset < first + length:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return min(wanted, first - offset) if offset < first else wanted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "pread", lambda fd, wanted, offset: pread(fd, readable(offset, wanted), offset))
+        patch.setattr(
+            os, "preadv", lambda fd, rooms, offset: preadv(fd, [rooms[0][: readable(offset, len(rooms[0]))]], offset)
+        )
+        yield
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -131,6 +157,30 @@ def test_whichever_read_of_a_zip_fails_is_an_error_and_no_defect(form: str, tmp_
     for reading in range(len(calls)):
         with away_from(reading), pytest.raises(bags.UnreadableError, match=r"can't be read \(Is a directory\)"):
             bags.verify(path, workers=1)
+
+
+def test_wherever_a_disk_fails_is_an_error_and_no_defect(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "W1.bag.zip", FORMS["with a large directory"] or [])
+    length = 4096
+    for first in range(0, path.stat().st_size, length):
+        with bad_block(first, length), pytest.raises(bags.UnreadableError, match="Input/output error"):
+            bags.verify(path, workers=1)
+
+
+def test_a_zip_that_is_cut_off_while_it_is_read_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "W1.bag.zip"
+    entries = FORMS["with a large directory"] or []
+    write_zip(path, entries)
+    with before(-1, os.close) as calls:
+        bags.verify(path, workers=1)
+    for reading in range(len(calls)):
+        write_zip(path, entries)
+        with before(reading, lambda _: os.truncate(path, 1000)):
+            try:
+                found = [str(defect) for report in bags.verify(path, workers=1) for defect in report.defects]
+            except bags.UnreadableError as error:
+                found = [str(error)]
+        assert any("cut off" in each for each in found), (reading, found)
 
 
 def test_what_is_no_bag_is_reported_as_an_invalid_one(tmp_path: Path) -> None:
