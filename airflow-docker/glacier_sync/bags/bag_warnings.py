@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from glacier_sync.bags.defects import Defect, DetailedDefect
+from glacier_sync.bags.defects import Defect, DetailedDefect, FurtherDefects
 from glacier_sync.errors import ConfigurationError
 
 
@@ -66,5 +66,6 @@ def divided(found: Iterable[Defect], as_errors: Collection[str]) -> tuple[list[D
     errors: list[Defect] = []
     warnings: list[Defect] = []
     for warning in found:
-        (errors if type(warning).__name__ in as_errors else warnings).append(warning)
+        kind = warning.of if isinstance(warning, FurtherDefects) else type(warning).__name__
+        (errors if kind in as_errors else warnings).append(warning)
     return errors, warnings

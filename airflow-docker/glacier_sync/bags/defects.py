@@ -187,8 +187,9 @@ class ChecksumMismatch(Defect):
 
 @dataclass(frozen=True)
 class FurtherDefects(DetailedDefect):
-    """How many more there are of a kind of which the first were told: ``count``."""
+    """How many more there are of a kind of which the first were told: ``count``, ``of`` the kind's name."""
 
+    of: str
     count: int
 
 
@@ -206,12 +207,15 @@ class Findings:
     def __init__(self, path: str, found: Iterable[Defect] = ()) -> None:
         self._path = path
         self._kept: list[Defect] = []
-        self._counts: Counter[type[Defect]] = Counter()
+        self._counts: Counter[str] = Counter()
         self.extend(found)
 
     def append(self, defect: Defect) -> None:
-        """Take a defect."""
-        kind = type(defect)
+        """Take a defect, or how many more there were where the first ones are from."""
+        if isinstance(defect, FurtherDefects):
+            self._counts[defect.of] += defect.count
+            return
+        kind = type(defect).__name__
         self._counts[kind] += 1
         if self._counts[kind] <= MOST_OF_A_KIND:
             self._kept.append(defect)
@@ -226,8 +230,9 @@ class Findings:
         more = (
             FurtherDefects(
                 self._path,
-                f"has {count - MOST_OF_A_KIND} more defects of the kind {kind.__name__}",
+                f"has {count - MOST_OF_A_KIND} more defects of the kind {kind}",
                 f"the first {MOST_OF_A_KIND} to tell enough",
+                kind,
                 count - MOST_OF_A_KIND,
             )
             for kind, count in self._counts.items()

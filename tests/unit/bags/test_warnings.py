@@ -10,6 +10,7 @@ import pytest
 from tests.support.bag_builder import DECLARATION, BagBuilder
 
 from glacier_sync import bags
+from glacier_sync.bags.defects import MOST_OF_A_KIND
 from glacier_sync.errors import ConfigurationError
 
 PAGE = "W1/images/I1/0001.jpg"
@@ -132,6 +133,15 @@ def test_a_warning_leaves_a_bag_valid_unless_the_site_makes_it_an_error(
     assert {type(warning).__name__ for warning in report.warnings} == {kind}
     (strict,) = bags.verify(path, workers=1, warnings_as_errors=[kind])
     assert (strict.defects, strict.warnings) == (report.warnings, ())
+
+
+def test_warnings_that_are_only_counted_are_errors_as_the_others_are(tmp_path: Path) -> None:
+    count = MOST_OF_A_KIND + 5
+    path = holding(*(f"W1/images/{number}." for number in range(count))).zip(tmp_path)
+    (report,) = bags.verify(path, workers=1, warnings_as_errors=["UnportableName"])
+    assert (bags.number_of(report.defects), report.warnings) == (count, ())
+    (report,) = bags.verify(path, workers=1)
+    assert (report.defects, bags.number_of(report.warnings)) == ((), count)
 
 
 def test_every_kind_of_warning_has_a_bag_that_has_it() -> None:
