@@ -253,3 +253,24 @@ def test_bars_on_a_terminal_leave_what_is_redirected_alone(tmp_path: Path) -> No
     assert done.returncode == 0
     assert done.stdout.startswith(f"valid    {bag}: ".encode())
     assert done.stdout.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_change_no_verdict(tmp_path: Path, closed: str) -> None:
+    pages = {f"W1/images/{number}": b"%d" % number for number in range(1500)}
+    path = BagBuilder(payload=pages).zip(tmp_path)
+    command = [COMMAND, "unbag", path, "--to", tmp_path]
+    done = subprocess.run(
+        ["bash", "-c", f'"$@" {closed}', "bash", *command], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "W1" / "images" / "1499").exists()
+
+
+@pytest.mark.parametrize("environment", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+def test_names_are_in_utf8_whatever_the_locale(tmp_path: Path, environment: dict[str, str]) -> None:
+    path = BagBuilder(payload={"W1/images/caf\u00e9": b"1"}).zip(tmp_path)
+    command = [COMMAND, "verify", path]
+    done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, **environment})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"valid ")
