@@ -81,23 +81,25 @@ class Workspace:
     def _write_journal(self, names: Sequence[str]) -> None:
         part = self._folder / "journal.part"
         with part.open("wb") as file:
-            file.write(b"\0".join(map(os.fsencode, names)))
+            file.write(b"\0".join(os.fsencode(f"{_identity(self.content / name)} {name}") for name in names))
             file.flush()
             os.fsync(file.fileno())
         part.rename(self._journal)
         sync_folder(self._folder)
 
-    def _journalled(self) -> list[str]:
+    def _journalled(self) -> dict[str, str]:
+        """Return the names that are being put in place, each with what identifies its folder."""
         try:
-            return [os.fsdecode(name) for name in self._journal.read_bytes().split(b"\0")]
+            lines = map(os.fsdecode, self._journal.read_bytes().split(b"\0"))
         except FileNotFoundError:
-            return []
+            return {}
+        return {name: identity for identity, _, name in (line.partition(" ") for line in lines)}
 
     def _take_back(self) -> None:
         names = self._journalled()
-        for name in names:
-            # Somebody may have moved it on since.
-            if not os.path.lexists(self.content / name) and os.path.lexists(self._to / name):
+        for name, identity in names.items():
+            # Somebody may have moved it on since, or put something of theirs there.
+            if _identity(self._to / name) == identity:
                 (self._to / name).rename(self.content / name)
             if os.path.lexists(self._replaced / name):
                 self._put(self._replaced, name)
@@ -122,6 +124,15 @@ class Workspace:
             if path.exists():
                 shutil.rmtree(path)
         (self._folder / "journal.part").unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> str | None:
+    """Return what tells a folder from any other that may get its name: its file system and inode."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 @contextmanager

@@ -24,6 +24,12 @@ def unpacked(path: Path, to: Path) -> Path:
         return space.content.parent
 
 
+def journal(folder: Path, *names: str, of: Path) -> None:
+    status = of.stat()
+    lines = [f"{status.st_dev}:{status.st_ino} {name}" for name in names]
+    (folder / "journal").write_text("\0".join(lines))
+
+
 @pytest.mark.parametrize(
     "somebody",
     [
@@ -54,18 +60,30 @@ def test_works_that_were_all_in_place_at_a_kill_are_their_owners(tmp_path: Path)
     folder = to / unpacked(path, to).name
     (to / "W1" / "mine.txt").touch()
     (folder / "content").mkdir(parents=True)
-    (folder / "journal").write_bytes(b"W1")
+    journal(folder, "W1", of=to / "W1")
     with pytest.raises(bags.WorkExistsError):
         bags.unbag(path, to, workers=1)
     assert (to / "W1" / "mine.txt").exists()
     assert not folder.exists()
 
 
+def test_somebody_elses_folder_in_the_place_of_a_work_is_left_alone(tmp_path: Path) -> None:
+    path, to = TWO.zip(tmp_path), tmp_path / "to"
+    folder = unpacked(path, to)
+    (folder / "content" / "W2").mkdir(parents=True)
+    journal(folder, "Bag.bag", "W1", "W2", of=folder / "content" / "W2")
+    (to / "W1").mkdir()
+    (to / "W1" / "precious.txt").touch()
+    with pytest.raises(bags.WorkExistsError):
+        bags.unbag(path, to, workers=1)
+    assert [str(item.relative_to(to)) for item in sorted(to.rglob("*"))] == ["W1", "W1/precious.txt"]
+
+
 def test_works_that_were_moved_on_after_a_kill_are_unpacked_anew(tmp_path: Path) -> None:
     path, to = TWO.zip(tmp_path), tmp_path / "to"
     folder = unpacked(path, to)
     (folder / "content" / "W2").mkdir(parents=True)
-    (folder / "journal").write_bytes(b"W1\0W2")
+    (folder / "journal").write_bytes(b"1:1 W1\0001:2 W2")
     bags.unbag(path, to, workers=1)
     assert {item.name for item in to.iterdir()} == {"Bag.bag", "W1", "W2"}
 
