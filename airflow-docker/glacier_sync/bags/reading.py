@@ -168,7 +168,7 @@ def _intact(source: Source, wrong: Collection[Task], workers: int) -> Iterator[t
     load = Load(len(wrong), sum(task.size for task in wrong))
     with hash_files(source.job(), wrong, load, workers=workers) as outcomes:
         for task, outcome in outcomes:
-            yield task, outcome.damage is None
+            yield task, None if outcome.unread else outcome.damage is None
 
 
 def _error(number: int) -> OSError:

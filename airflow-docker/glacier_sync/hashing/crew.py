@@ -55,7 +55,7 @@ def hash_files(
     """
     meter = _Meter(load.bytes, progress)
     if crew is None and _count(load, workers) == 1:
-        with closing(Worker(job, meter.count)) as worker:
+        with closing(Worker(job, meter.add_while_reading)) as worker:
             yield _here(worker, Batches(tasks, load, 1), meter)
     else:
         with crew or Crew(_count(load, workers), job.fds) as started:
@@ -82,6 +82,14 @@ def _count(load: Load, workers: int) -> int:
     return max(min(workers, load.files, load.cost // _LIGHT + 1), 1)
 
 
+class _TellingError(Exception):
+    """On its way to the caller: what was raised by whoever is told of progress."""
+
+    def __init__(self, raised: OSError) -> None:
+        super().__init__(str(raised))
+        self.raised = raised
+
+
 class _Meter:
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total = total
@@ -89,15 +97,18 @@ class _Meter:
         self._done = 0
         self._told = time.monotonic()
 
-    def count(self, count: int) -> None:
-        """Count bytes, and tell nobody: whoever reads takes what is raised here for an error of the file."""
-        self._done += count
-
     def add(self, count: int) -> None:
         """Count bytes; tell now and then."""
-        self.count(count)
+        self._done += count
         if time.monotonic() - self._told >= _PROGRESS_SECONDS:
             self.tell()
+
+    def add_while_reading(self, count: int) -> None:
+        """Count bytes of a file that is read here. Raises _TellingError, which isn't taken for the file's own."""
+        try:
+            self.add(count)
+        except OSError as error:
+            raise _TellingError(error) from error
 
     def tell(self) -> None:
         self._told = time.monotonic()
@@ -107,8 +118,10 @@ class _Meter:
 
 def _here(worker: Worker, batches: Batches, meter: _Meter) -> Iterator[tuple[Task, Outcome]]:
     while batch := batches.take(idle=True):
-        outcomes = worker.do(batch, worker.prepare(batch))
-        meter.add(0)
+        try:
+            outcomes = worker.do(batch, worker.prepare(batch))
+        except _TellingError as error:
+            raise error.raised from None
         yield from zip(batch, outcomes, strict=True)
     meter.tell()
 

@@ -183,6 +183,24 @@ def test_a_zip_that_is_cut_off_while_it_is_read_is_told_as_such(tmp_path: Path) 
         assert any("cut off" in each for each in found), (reading, found)
 
 
+def test_nothing_is_said_of_a_zip_that_cant_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = BagBuilder(overrides={"data/W1/images/I1/0001.jpg": b"first pagX"}).zip(tmp_path)
+    place = path.read_bytes().index(b"first pagX")
+    read, times = os.preadv, 0
+
+    def failing(fd: int, buffers: list[memoryview], offset: int) -> int:
+        nonlocal times
+        times += offset <= place < offset + sum(map(len, buffers))
+        if times > 1:
+            raise OSError(5, "Input/output error")
+        return read(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", failing)
+    ((defect,),) = (report.defects for report in bags.verify(path, workers=1))
+    assert times > 1
+    assert "CRC-32" not in str(defect)
+
+
 def test_what_is_no_bag_is_reported_as_an_invalid_one(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.zip").write_bytes(b"some text")

@@ -82,6 +82,20 @@ def test_an_error_of_whoever_is_told_is_no_error_of_a_file(folder: Path) -> None
     assert caught.value is full
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_is_told_within_a_large_file(tmp_path: Path, workers: int) -> None:
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(600 * 2**20)
+    told: list[int] = []
+    load = Load(1, large.stat().st_size)
+    job, tasks = Job(folder=str(tmp_path)), tasks_of(tmp_path)
+    with hash_files(job, tasks, load, workers=workers, progress=lambda done, _: told.append(done)) as outcomes:
+        list(outcomes)
+    assert any(0 < done < load.bytes for done in told)
+    assert told[-1] == load.bytes
+
+
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_every_file_is_hashed_once_by_however_many_workers(folder: Path, workers: int) -> None:
     algorithms = ("sha512", "md5")
