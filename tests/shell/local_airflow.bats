@@ -100,6 +100,15 @@ END
     [ -z "$(ls "$GLACIER_SYNC_HOME/run/"*.pid 2>/dev/null)" ]
 }
 
+@test "a line that is no setting is told by its number, and nothing is started" {
+    mkdir -p "$GLACIER_SYNC_HOME"
+    printf '# mine\nno setting\n' >"$GLACIER_SYNC_HOME/.env"
+    run airflow -u -p "$PORT"
+    [ "$status" -eq 2 ]
+    [[ ${lines[-1]} == *"$GLACIER_SYNC_HOME/.env, line 2, is no setting: expected NAME=value"* ]]
+    [ -z "$(ls "$GLACIER_SYNC_HOME/run/"*.pid 2>/dev/null)" ]
+}
+
 @test "the demo leaves alone what a file of the user's names" {
     mkdir -p "$GLACIER_SYNC_HOME"
     echo "GLACIER_SYNC_ARCHIVE_PARENT=$BATS_TEST_TMPDIR/mine/Archive" >"$GLACIER_SYNC_HOME/.env"
@@ -111,9 +120,6 @@ END
 }
 
 @test "-u on a fresh machine, a killed scheduler, and -d" {
-    # A line that is no setting is told, and not taken for an answer.
-    mkdir -p "$GLACIER_SYNC_HOME"
-    echo 'no setting' >"$GLACIER_SYNC_HOME/.env"
     GLACIER_SYNC_MAX_DOWNLOADS=7 AWS_PROFILE=some-profile run airflow -u -p "$PORT"
     [ "$status" -eq 0 ]
     [[ $output == *"http://127.0.0.1:$PORT"* ]]
