@@ -5,8 +5,9 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 
-from glacier_sync.bags.defects import Defect, NotABag, OutsideBag, SameName
+from glacier_sync.bags.defects import Defect, Findings, NotABag, OutsideBag, SameName
 from glacier_sync.bags.entries import Contents, ZipFiles, refused
 from glacier_sync.bags.sources import Bag, Listing
 from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX
@@ -19,23 +20,23 @@ def divide(contents: Contents, *, zip_name: str, rid: str) -> Listing:
     """Divide what a zip holds into bags; ``rid`` names the one at its root."""
     tops = _tops(contents)
     if DECLARATION in contents.files:
-        inner = [
+        inner = (
             OutsideBag(f"{top}/{DECLARATION}", "is a bag inside the bag at the zip's root", "one or the other")
             for top in tops
             if f"{top}/{DECLARATION}" in contents.files and f"{top}/" != PAYLOAD_PREFIX
-        ]
+        )
         files, folders = contents.files, frozenset(contents.folders)
-        defects = (*contents.defects, *inner)
+        defects = tuple(Findings(zip_name, chain(contents.defects, inner)).all())
         return Listing((Bag(rid, "", files, folders, refused(files, contents.states), defects),))
     if not tops:
         files, folders = contents.files, frozenset(contents.folders)
-        defects = tuple(contents.defects)
+        defects = tuple(Findings(zip_name, contents.defects).all())
         plain = Bag(rid, "", files, folders, refused(files, contents.states), defects)
         return Listing((), (*defects, _no_bag(files, zip_name)), plain)
-    return _nested(contents, tops)
+    return _nested(contents, tops, zip_name)
 
 
-def _nested(contents: Contents, tops: Collection[str]) -> Listing:
+def _nested(contents: Contents, tops: Collection[str], zip_name: str) -> Listing:
     """Return the bags that are folders at the zip's root."""
     numbers, outside = _by_top(contents.files, tops)
     folders: dict[str, set[str]] = defaultdict(set)
@@ -43,19 +44,22 @@ def _nested(contents: Contents, tops: Collection[str]) -> Listing:
         top, _, rest = name.partition("/")
         if rest:
             folders[top].add(rest)
-    defects: dict[str, list[Defect]] = defaultdict(list)
+    of_zip = Findings(zip_name)
+    of_bags = {top: Findings(f"{top}/") for top in tops}
     for defect in contents.defects:
         top, slash, _ = defect.path.partition("/")
-        defects[top if slash and top in tops else ""].append(defect)
+        (of_bags.get(top, of_zip) if slash else of_zip).append(defect)
     bags = []
     for top in tops:
         prefix = f"{top}/"
         files = contents.files.below(prefix.encode("utf-8", "surrogateescape"), numbers[top])
         unread = refused(files, contents.states)
         name = top.removesuffix(BAG_SUFFIX)
-        bags.append(Bag(name, prefix, files, frozenset(folders[top]), unread, tuple(defects[top])))
-    strays = [OutsideBag(name, "belongs to no bag of this zip", "bags only") for name in sorted(outside)]
-    return Listing(tuple(bags), (*defects[""], *strays, *_same_names(bags)))
+        bags.append(Bag(name, prefix, files, frozenset(folders[top]), unread, tuple(of_bags[top].all())))
+    strays = contents.files.below(b"", outside)
+    of_zip.extend(OutsideBag(name, "belongs to no bag of this zip", "bags only") for name in strays)
+    of_zip.extend(_same_names(bags))
+    return Listing(tuple(bags), tuple(of_zip.all()))
 
 
 def _tops(contents: Contents) -> list[str]:
@@ -72,16 +76,16 @@ def _tops(contents: Contents) -> list[str]:
     return sorted(tops)
 
 
-def _by_top(files: ZipFiles, tops: Collection[str]) -> tuple[Mapping[str, array[int]], list[str]]:
-    """Return the numbers of the entries in each bag, and the names of files in none."""
+def _by_top(files: ZipFiles, tops: Collection[str]) -> tuple[Mapping[str, array[int]], array[int]]:
+    """Return the numbers of the entries in each bag, and of those in none."""
     numbers = {top: array("I") for top in tops}
-    outside = []
+    outside = array("I")
     for number, name in zip(files.entries(), files, strict=True):
         top, slash, _ = name.partition("/")
         if slash and top in numbers:
             numbers[top].append(number)
         else:
-            outside.append(name)
+            outside.append(number)
     return numbers, outside
 
 

@@ -10,7 +10,7 @@ import stat
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -39,6 +39,16 @@ _ODD_FLAGS = ENCRYPTED | _PATCHED
 
 _TAKEN, _REFUSED, _LEFT, _FOLDER = b"\0\1\2\3"
 _FILES = frozenset({_TAKEN, _REFUSED})
+
+# There may be something wrong with every entry: it is held as one number, which has the entry's and the reason's.
+_OF_RECORD, _OVERLAPS, _TOO_EARLY, _TWICE, _FILE_AND_FOLDER = range(5)
+_BITS_OF_REASON = 3
+_REASONS = {
+    _OVERLAPS: (DamagedZip, "shares bytes with another entry", "each for itself"),
+    _TOO_EARLY: (DamagedZip, "begins before the zip: bytes are missing, or its end is damaged", "a whole zip"),
+    _TWICE: (SameName, "is in the zip twice", "each name once"),
+    _FILE_AND_FOLDER: (SameName, "is a file and a folder", "one of them"),
+}
 
 
 class ZipFiles(Files):
@@ -128,14 +138,15 @@ def refused(files: ZipFiles, states: bytearray) -> Container[str]:
 class Contents:
     """What a zip lists, with names that are safe: to be divided into bags.
 
-    ``folder_entries`` are the numbers of the entries that are ``folders``.
+    ``folder_entries`` are the numbers of the entries that are ``folders``. The ``defects``
+    are found while they are asked for, once: there may be very many.
     """
 
     files: ZipFiles
     states: bytearray
     folders: set[str] = field(default_factory=set)
     folder_entries: Sequence[int] = ()
-    defects: list[Defect] = field(default_factory=list)
+    defects: Iterable[Defect] = ()
 
 
 def judge(directory: Directory, zip_name: str) -> Contents:
@@ -150,7 +161,7 @@ class _Judge:
         self._ends = array("q")
         self._states = bytearray()
         self._folders: set[str] = set()
-        self._found: list[tuple[int, Defect]] = []
+        self._found = array("Q")
 
     def judge(self) -> Contents:
         directory = self._directory
@@ -163,8 +174,8 @@ class _Judge:
         numbers = self._numbered(_FILES)
         files = ZipFiles(directory, index, numbers)
         self._find_files_as_folders(files)
-        self._found.sort(key=lambda found: found[0])
-        defects = [*self._of_whole(), *(defect for _, defect in self._found)]
+        self._found = array("Q", sorted(self._found))
+        defects = chain(self._of_whole(), self._of_entries())
         return Contents(files, self._states, self._folders, self._numbered({_FOLDER}), defects)
 
     def _numbered(self, states: Collection[int]) -> array[int]:
@@ -178,7 +189,8 @@ class _Judge:
             return
         folder = record.name.endswith(b"/")
         defects = _entry_defects(record, name, folder=folder)
-        self._found += [(number, defect) for defect in defects]
+        if defects:
+            self._note(number, _OF_RECORD)
         unsafe_name = any(isinstance(defect, UnsafeName) for defect in defects)
         if folder and not unsafe_name:
             self._folders.add(name[:-1])
@@ -194,18 +206,19 @@ class _Judge:
         self._ends = array("q", map(self._ends.__getitem__, order))
         self._states = bytearray(map(self._states.__getitem__, order))
         if self._found:
-            places = {old: new for new, old in enumerate(order)}
-            self._found = [(places[old], defect) for old, defect in self._found]
+            places = array("Q", bytes(8 * len(order)))
+            for new, old in enumerate(order):
+                places[old] = new
+            self._found = array("Q", (places[found >> _BITS_OF_REASON] << _BITS_OF_REASON for found in self._found))
 
     def _find_overlaps(self) -> None:
         overlapped = False
         for number, end in enumerate(self._ends):
             overlaps = end > self._directory.limit(number)
             if overlaps or overlapped:
-                self._refuse(number, DamagedZip, "shares bytes with another entry", "each for itself")
+                self._refuse(number, _OVERLAPS)
             if self._directory.header(number) < 0:
-                found = "begins before the zip: bytes are missing, or its end is damaged"
-                self._refuse(number, DamagedZip, found, "a whole zip")
+                self._refuse(number, _TOO_EARLY)
             overlapped = overlaps
 
     def _find_doubles(self, index: NameIndex) -> None:
@@ -213,7 +226,7 @@ class _Judge:
         for number, (name, _) in zip(numbers, self._directory.names(numbers), strict=True):
             first = index.add(name, number)
             if first is not None:
-                self._refuse(first, SameName, "is in the zip twice", "each name once")
+                self._refuse(first, _TWICE)
                 self._states[number] = _LEFT
 
     def _find_files_as_folders(self, files: ZipFiles) -> None:
@@ -228,12 +241,26 @@ class _Judge:
                 seen.add(parent)
                 parent = parent.rpartition("/")[0]
         for name in sorted(name for name in seen | self._folders if name in files):
-            self._refuse(files.entry(name), SameName, "is a file and a folder", "one of them")
+            self._refuse(files.entry(name), _FILE_AND_FOLDER)
 
-    def _refuse(self, number: int, kind: type[DamagedZip | SameName], found: str, expected: str) -> None:
-        self._found.append((number, kind(os.fsdecode(self._directory.name(number)), found, expected)))
+    def _note(self, number: int, reason: int) -> None:
+        self._found.append(number << _BITS_OF_REASON | reason)
+
+    def _refuse(self, number: int, reason: int) -> None:
+        self._note(number, reason)
         if self._states[number] != _LEFT:
             self._states[number] = _REFUSED if self._states[number] in _FILES else _LEFT
+
+    def _of_entries(self) -> Iterator[Defect]:
+        """Yield what is wrong with entries, in their order."""
+        for found in self._found:
+            number, reason = found >> _BITS_OF_REASON, found & (1 << _BITS_OF_REASON) - 1
+            if reason == _OF_RECORD:
+                record = self._directory[number]
+                yield from _entry_defects(record, os.fsdecode(record.name), folder=record.name.endswith(b"/"))
+            else:
+                kind, what, expected = _REASONS[reason]
+                yield kind(os.fsdecode(self._directory.name(number)), what, expected)
 
     def _of_whole(self) -> Iterator[Defect]:
         """Yield what is wrong with the zip as a whole."""

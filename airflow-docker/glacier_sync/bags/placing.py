@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from glacier_sync.bags.defects import Defect, NoWork, SameName, StrayFile, UnsafeName
+from glacier_sync.bags.defects import Defect, Findings, NoWork, SameName, StrayFile, UnsafeName
 from glacier_sync.bags.inspection import Inspection
 from glacier_sync.bags.sources import Bag
 from glacier_sync.bags.tagfiles import PAYLOAD_PREFIX
@@ -119,7 +119,8 @@ def plan_places(inspections: Sequence[Inspection], to: Path, *, plain: bool = Fa
     for inspection in inspections:
         bag = inspection.bag
         if bag.prefix in plan.bags:
-            plan.defects += _misplaced(bag, plan.bags[bag.prefix], plan.folders, to, room)
+            misplaced = _misplaced(bag, plan.bags[bag.prefix], plan.folders, to, room)
+            plan.defects += Findings(bag.prefix or bag.name, misplaced).all()
     return plan
 
 
@@ -167,16 +168,18 @@ def _plan_bag(plan: Plan, inspection: Inspection, *, plain: bool) -> None:
     places = BagPlaces(works, bag_dir, PAYLOAD_PREFIX if plain else "")
     plan.bags[bag.prefix] = places
     counts = {rid: [0, 0] for rid in works}
+    strays = Findings(bag.prefix or bag.name)
     for name, size in bag.files.items():
         owner, place = places.place(name)
         if place is None:
             found = "belongs to no work, and would be lost"
-            plan.defects.append(StrayFile(f"{bag.prefix}{name}", found, "works only"))
+            strays.append(StrayFile(f"{bag.prefix}{name}", found, "works only"))
             continue
         plan.folders.add(place.rpartition("/")[0])
         if owner is not None:
             counts[owner][0] += 1
             counts[owner][1] += size
+    plan.defects += strays.all()
     for folder in bag.folders:
         _, place = places.place(f"{folder}/")
         if place is not None:

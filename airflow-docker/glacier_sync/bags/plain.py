@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from glacier_sync.bags.bag_warnings import divided
+from glacier_sync.bags.defects import Findings
 from glacier_sync.bags.errors import writing
 from glacier_sync.bags.inspection import Inspection
 from glacier_sync.bags.matching import find_works
@@ -25,7 +26,7 @@ _DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 def inspect_plain(bag: Bag, *, warnings_as_errors: Collection[str] = ()) -> Inspection:
     """Return what is known of the files of a zip without a bag: its works lie as those of a bag do in ``data/``."""
     odd = chain(odd_names(bag.files, bag.prefix), similar_names(bag.files, bag.prefix))
-    errors, warnings = divided(odd, warnings_as_errors)
+    errors, warnings = divided(Findings(bag.prefix or bag.name, odd).all(), warnings_as_errors)
     works = find_works((f"{PAYLOAD_PREFIX}{name}" for name in bag.files), bag.name)
     return Inspection(bag, [*bag.defects, *errors], works=works, warnings=warnings)
 

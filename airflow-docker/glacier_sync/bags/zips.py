@@ -7,6 +7,7 @@ import os
 import struct
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -125,7 +126,7 @@ class ZipSource:
         except NoDirectoryError as error:
             return Listing((), (NotAZip(name, *_not_a_zip(self._read(len(_BEGIN), 0), error)),))
         self._files = contents.files
-        contents.defects += self._damaged_folders(contents.folder_entries)
+        contents.defects = chain(contents.defects, self._damaged_folders(contents.folder_entries))
         return divide(contents, zip_name=name, rid=name.partition(".")[0] or name)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.bag_builder import DECLARATION, BagBuilder
+from tests.support.bag_builder import DECLARATION, BagBuilder, ZipEntry, write_zip
 from tests.support.memory import peak_memory
 
 from glacier_sync.bags.zip_writing import ZipWriter
@@ -84,6 +84,20 @@ def test_a_list_of_files_to_be_fetched_takes_no_more_for_more_of_them(tmp_path: 
         found.append(memory_for("bags.verify(pathlib.Path(sys.argv[1]), workers=1)", bag))
     few, many = found
     assert many < few + 10_000_000, f"{few:,} bytes for fewer, {many:,} for four times as many"
+
+
+@pytest.mark.parametrize(("name", "method"), [("W1.bag/data/%040d", 12), ("__MACOSX/%040d", 0)])
+def test_a_million_entries_with_something_wrong_with_each(name: str, method: int, tmp_path: Path) -> None:
+    # More than those whose records are held for the sake of speed.
+    few, many = (
+        memory_for(
+            "bags.verify(pathlib.Path(sys.argv[1]), workers=1)",
+            write_zip(tmp_path / f"{count}.zip", [ZipEntry((name % n).encode(), method=method) for n in range(count)]),
+        )
+        for count in (160_000, 320_000)
+    )
+    each = (many - few) / 160_000
+    assert many + each * 680_000 < MOST, f"{few:,} bytes for 160,000 entries, {many:,} for twice that"
 
 
 def test_unbagging_takes_hardly_more_than_verifying(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""Of each kind of defect the first are told and the others counted, wherever in a zip they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from tests.support.bag_builder import BagBuilder, ZipEntry, write_zip
+
+from glacier_sync import bags
+from glacier_sync.bags.defects import MOST_OF_A_KIND
+
+COUNT = MOST_OF_A_KIND + 5
+
+
+def named(pattern: str, **changes: int) -> list[ZipEntry]:
+    return [ZipEntry((pattern % number).encode(), **changes) for number in range(COUNT)]
+
+
+def counted(defects: Iterable[bags.Defect], kind: type[bags.Defect]) -> tuple[int, list[str]]:
+    """Return how many of a kind are told, and what is said of the others."""
+    others = f"{COUNT - MOST_OF_A_KIND} more defects of the kind {kind.__name__}:"
+    found = list(defects)
+    return sum(type(defect) is kind for defect in found), [str(each) for each in found if others in str(each)]
+
+
+def more(path: str, kind: str) -> tuple[int, list[str]]:
+    message = f"{path}: has 5 more defects of the kind {kind}: expected the first {MOST_OF_A_KIND} to tell enough"
+    return MOST_OF_A_KIND, [message]
+
+
+def test_entries_that_cant_be_read_are_counted_by_bag(tmp_path: Path) -> None:
+    """Those of one bag don't hide those of another."""
+    other = BagBuilder(name="W2").entries()
+    other[0].method = 12
+    path = write_zip(tmp_path / "W.zip", [*named("W1.bag/data/W1/images/%d", method=12), *other])
+    first, second = bags.verify(path, workers=1)
+    assert counted(first.defects, bags.UnsupportedEntry) == more("W1.bag/", "UnsupportedEntry")
+    assert [type(defect) for defect in second.defects] == [bags.UnsupportedEntry]
+
+
+def test_files_beside_the_bags_are_counted(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "W1.bag.zip", [*BagBuilder().entries(), *named("__MACOSX/%d")])
+    beside, bag = bags.verify(path, workers=1)
+    assert counted(beside.defects, bags.OutsideBag) == more("W1.bag.zip", "OutsideBag")
+    assert bag.defects == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("stray/%d", bags.StrayFile), (f"W1/{'/'.join(['x' * 250] * 16)}/%d", bags.UnsafeName)]
+)
+def test_files_that_have_no_place_are_counted(name: str, kind: type[bags.Defect], tmp_path: Path) -> None:
+    bag = BagBuilder()
+    bag.payload |= {name % number: b"" for number in range(COUNT)}
+    with pytest.raises(bags.InvalidBagError) as caught:
+        bags.unbag(bag.zip(tmp_path), tmp_path / "to", workers=1)
+    assert counted(caught.value.defects, kind) == more("W1.bag/", kind.__name__)
+
+
+def test_warnings_of_a_zip_without_a_bag_are_counted(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "W1.zip", named("W1/images/I1/%d."))
+    (work,) = bags.unbag(path, tmp_path / "to", workers=1, plain=True)
+    assert counted(work.warnings, bags.UnportableName) == more("W1", "UnportableName")
