@@ -5,7 +5,7 @@ RFC 8493 §3. What is left are checks: the checksum that each file must have.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -94,6 +94,8 @@ class _Inspector:
         self._declaration = Declaration()
         self._has_fetch = False
         self._unfetched: set[int] = set()
+        # Of those that manifests list, the size of the file that is meant all the same; None if there is none.
+        self._sizes: dict[int, int | None] = {}
         self._columns: list[Column] = []
 
     def inspect(self, warnings_as_errors: Collection[str]) -> Inspection:
@@ -160,11 +162,22 @@ class _Inspector:
         tell = self._teller(FETCH)
         with self._damage_told():
             for entry in parse_fetch(self._lines(FETCH), self._declaration, tell):
-                size = next((self._bag.files[name] for name in entry.names if name in self._bag.files), None)
+                size = self._size(entry.names)
                 if size is None:
                     self._defects.append(UnfetchedFile(self._path(entry.names[0]), entry.url))
                 elif entry.length not in {None, size}:
                     tell(f"says that {entry.names[0]} has {entry.length} bytes", f"the {size} it has", entry.line)
+
+    def _size(self, names: Sequence[str]) -> int | None:
+        """Return the size of a file that fetch.txt lists, by its name or as manifests mean it; None if it isn't there.
+
+        It isn't if any manifest misses it.
+        """
+        for name in names:
+            if name in self._bag.files:
+                return self._bag.files[name]
+        known = [self._sizes[key] for key in map(hash, names) if key in self._sizes]
+        return known[0] if known and None not in known else None
 
     def _match_manifests(self) -> None:
         for name in sorted(self._tags):
@@ -197,9 +210,15 @@ class _Inspector:
     def _tell_found(self, manifest: Manifest, found: Found) -> None:
         line, path = found.line, self._path(found.name)
         listed = f"is listed in {manifest.file} as {line.names[0]!a}"
+        key = hash(line.names[0])
+        if key in self._unfetched:
+            if found.oddity is Oddity.MISSING:
+                self._sizes[key] = None
+            else:
+                self._sizes.setdefault(key, self._bag.files[found.name])
         match found.oddity:
             case Oddity.MISSING:
-                if hash(line.names[0]) not in self._unfetched:
+                if key not in self._unfetched:
                     self._defects.append(MissingFile(path, manifest.file, manifest.algorithm, line.checksum.lower()))
             case Oddity.OTHER_FORM:
                 what = f"{listed}, another Unicode form of its name"

@@ -144,6 +144,27 @@ def test_warnings_that_are_only_counted_are_errors_as_the_others_are(tmp_path: P
     assert (report.defects, bags.number_of(report.warnings)) == ((), count)
 
 
+def test_a_file_that_was_fetched_is_found_by_another_unicode_form_of_its_name(write: Write, tmp_path: Path) -> None:
+    bag = renamed()
+    bag.tags["fetch.txt"] = f"https://example.org/ 1 data/{COMPOSED}\n".encode()
+    (report,) = bags.verify(write(bag, tmp_path), workers=1)
+    assert report.defects == ()
+    assert [type(warning) for warning in report.warnings] == [bags.OtherUnicodeForm]
+
+
+def test_a_file_that_one_manifest_finds_by_its_form_and_another_misses_is_unfetched(tmp_path: Path) -> None:
+    bag = renamed()
+    bag.algorithms = ("sha256", "sha512")
+    composed, decomposed = COMPOSED.encode(), DECOMPOSED.encode()
+    line = bag.files()[SHA]
+    bag.tags = {
+        SHA: line + line.replace(composed, decomposed),
+        "fetch.txt": b"https://example.org/ 1 data/%b\n" % composed,
+    }
+    (report,) = bags.verify(bag.zip(tmp_path), workers=1)
+    assert [type(defect) for defect in report.defects] == [bags.UnfetchedFile]
+
+
 def test_every_kind_of_warning_has_a_bag_that_has_it() -> None:
     assert {name.partition(":")[0] for name in WARNED} == set(bags.WARNINGS)
 
