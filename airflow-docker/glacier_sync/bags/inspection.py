@@ -270,7 +270,7 @@ class _Inspector:
             wanted = "what says whose bag it is, and its Oxum"
             self._warnings.append(MissingTagFile(self._path(info), "isn't in the bag", wanted))
         of_tags = self._of_tags()
-        if not of_tags:
+        if not any(manifest and manifest.of_tags for manifest in map(Manifest.named, self._tags)):
             path, wanted = self._path("tagmanifest-sha512.txt"), "a tag manifest, which proves the tag files"
             self._warnings.append(MissingTagFile(path, "isn't in the bag", wanted))
         for name in sorted(self._tags) if of_tags else ():

@@ -165,6 +165,13 @@ def test_a_file_that_one_manifest_finds_by_its_form_and_another_misses_is_unfetc
     assert [type(defect) for defect in report.defects] == [bags.UnfetchedFile]
 
 
+def test_a_tag_manifest_that_cant_be_read_on_isnt_missing(write: Write, tmp_path: Path) -> None:
+    bag = BagBuilder(overrides={"tagmanifest-sha512.txt": b"\n" * 20_000})
+    (report,) = bags.verify(write(bag, tmp_path), workers=1)
+    assert {type(defect) for defect in report.defects} == {bags.InvalidTagFile}
+    assert report.warnings == ()
+
+
 def test_every_kind_of_warning_has_a_bag_that_has_it() -> None:
     assert {name.partition(":")[0] for name in WARNED} == set(bags.WARNINGS)
 
