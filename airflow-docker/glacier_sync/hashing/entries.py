@@ -253,4 +253,6 @@ def _inflated(entry: Entry, raw: Iterator[memoryview]) -> Iterator[memoryview]:
     if engine.unused_data:
         raise DamagedEntryError("has bytes behind its compressed ones", "none")
     if not engine.eof or total != entry.size:
-        raise DamagedEntryError(f"inflates to {total} bytes", f"the {entry.size} it declares")
+        other_size = f"inflates to {total} bytes", f"the {entry.size} it declares"
+        cut_off = f"ends early, after {total} inflated bytes", "a whole deflate stream"
+        raise DamagedEntryError(*(other_size if engine.eof else cut_off))

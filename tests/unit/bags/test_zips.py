@@ -64,7 +64,15 @@ FORGERIES: dict[str, tuple[Forge, str]] = {
     "wrong stored size": (with_page(size=11), f"{PAGE}: is stored with 10 bytes: expected the 11 it is said to have"),
     "cut deflate": (
         with_page(method=8, raw=CUT),
-        f"{PAGE}: inflates to 7 bytes: expected the 10 it declares",
+        f"{PAGE}: ends early, after 7 inflated bytes: expected a whole deflate stream",
+    ),
+    "empty deflate": (
+        with_page(method=8, raw=b"", data=b""),
+        f"{PAGE}: ends early, after 0 inflated bytes: expected a whole deflate stream",
+    ),
+    "short deflate": (
+        with_page(method=8, raw=b"\x03\x00", data=b"", size=10),
+        f"{PAGE}: inflates to 0 bytes: expected the 10 it declares",
     ),
     "no deflate": (with_page(method=8, raw=b"\xff\xff"), f"{PAGE}: can't be inflated (Error -1 Invalid deflate block"),
     "bomb": (
