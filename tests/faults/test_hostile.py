@@ -48,7 +48,7 @@ OPTIONS = {
     "audit: {pre: ['-T', 'FileSequence']}": "a work may not set audit.pre",
     "work_may_set: [sync.replace]": "unknown key 'work_may_set'",
     "a: &a [x]\nb: [*a, *a]": "aliases aren't allowed",
-    "!!python/object/apply:os.system ['touch canary']": "no valid YAML",
+    "!!python/object/apply:os.system ['touch canary']": "tags aren't allowed",
     "[" * 5000: "nested too deeply",
 }
 
