@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.faults.disks import disk
 from tests.faults.hooks import boundaries
 from tests.support.aws import Site
+from tests.support.disks import disk
 from tests.support.pipeline import (
     Bag,
     Installation,

@@ -11,8 +11,8 @@ import pytest
 from tests.faults import invariants
 from tests.faults.cases import Case, boundaries, happen
 from tests.faults.conftest import Note
-from tests.faults.disks import remount
 from tests.faults.scene import MOUNT, SECONDS, Scene, Scenes, Strike
+from tests.support.disks import remount
 from tests.support.pipeline import Bag, Bagger
 
 from glacier_sync.pipeline import RetryLater

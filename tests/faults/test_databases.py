@@ -15,10 +15,10 @@ import psycopg
 import pytest
 from tests.faults import invariants
 from tests.faults.conftest import Note
-from tests.faults.disks import disk, remount
 from tests.faults.hooks import boundaries
 from tests.faults.invariants import Findings
 from tests.faults.scene import Scene, Scenes, Strike
+from tests.support.disks import disk, remount
 from tests.support.pipeline import Bag, Bagger, show_again
 from tests.support.postgres import PostgresServer, postgres_server
 

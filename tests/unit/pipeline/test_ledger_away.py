@@ -11,7 +11,7 @@ from typing import LiteralString
 import psycopg
 import pytest
 from pydantic import SecretStr
-from tests.faults.disks import disk
+from tests.support.disks import disk
 from tests.support.ledger import LEASE, announced
 from tests.support.pipeline import Bagger, Installation
 from tests.support.postgres import PostgresServer, postgres_server
