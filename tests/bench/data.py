@@ -85,11 +85,22 @@ def _make_bag(scale: Scale, shape: Shape) -> Bag:
     folder = scale.folder / shape.name
     work = make_work(folder / "source" / "W1", shape, scale)
     zip_path = folder / "W1.bag.zip"
-    make_bag_zip([work], zip_path, algorithms=("sha512",), compress=shape.compress)
+    make_bag_zip([work], zip_path, algorithms=("sha512",))
+    if shape.compress:
+        _deflate(zip_path)
     shutil.rmtree(folder / "source")
     extents = folder / "extents.json"
     extents.write_text(json.dumps(_extents(zip_path)), encoding="utf-8")
     return Bag(zip_path, extents)
+
+
+def _deflate(zip_path: Path) -> None:
+    """Compress a zip's entries."""
+    whole = zip_path.with_suffix(".deflated")
+    with zipfile.ZipFile(zip_path) as stored, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as deflated:
+        for entry in stored.infolist():
+            deflated.writestr(entry.filename, stored.read(entry))
+    whole.replace(zip_path)
 
 
 def make_work(work: Path, shape: Shape, scale: Scale) -> Path:

@@ -51,9 +51,9 @@ from glacier_sync.bags.errors import (
     WriteError,
 )
 from glacier_sync.bags.expected import ExpectedFiles, expected_files, holds_work
-from glacier_sync.bags.facts import defect_facts, error_facts, error_text, report_facts, work_facts
+from glacier_sync.bags.facts import error_facts, error_text, report_facts, work_facts
 from glacier_sync.bags.making import MadeBag, make_bag_zip
-from glacier_sync.bags.unbagging import UnbaggedWork, space_needed, unbag
+from glacier_sync.bags.unbagging import UnbaggedWork, unbag
 from glacier_sync.bags.verification import BagReport, verify
 
 __all__ = [
@@ -102,7 +102,6 @@ __all__ = [
     "WriteError",
     "WrongOxum",
     "compare",
-    "defect_facts",
     "error_facts",
     "error_text",
     "expected_files",
@@ -110,7 +109,6 @@ __all__ = [
     "make_bag_zip",
     "number_of",
     "report_facts",
-    "space_needed",
     "unbag",
     "verify",
     "work_facts",

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import IO
 
@@ -52,8 +51,6 @@ def make_bag_zip(
     zip_path: Path,
     *,
     algorithms: Sequence[str] = ("sha256", "sha512"),
-    compress: bool = False,
-    bagging_date: date | None = None,
     progress: Progress | None = None,
 ) -> MadeBag:
     """Bag works and zip the bag as ``<RID>.bag/data/<Work>/…``, the RID being the zip's.
@@ -72,14 +69,13 @@ def make_bag_zip(
     with writing(zip_path.parent), _part_file(zip_path) as (part, file):
         rid = rid_of(zip_path.name)
         payload = _Payload.of(works, rid)
-        if not compress:
-            _allocate(file, payload.bytes)
+        _allocate(file, payload.bytes)
         with ExitStack() as stack:
             directory = stack.enter_context(tempfile.TemporaryFile(dir=zip_path.parent))
-            archive = ZipWriter(file, directory, compress=compress)
+            archive = ZipWriter(file, directory)
             listings = _Listings(names, zip_path.parent, stack)
             writer = _BagWriter(archive, rid, listings, stack)
-            writer.write(payload, bagging_date, progress or _silent)
+            writer.write(payload, progress or _silent)
             archive.finish()
         file.flush()
         os.fsync(file.fileno())
@@ -272,7 +268,7 @@ class _BagWriter:
         # The file is written in this thread while others hash it.
         self._threads = stack.enter_context(ThreadPoolExecutor(len(listings.algorithms)))
 
-    def write(self, payload: _Payload, bagging_date: date | None, progress: Progress) -> None:
+    def write(self, payload: _Payload, progress: Progress) -> None:
         done = files = 0
         for work in payload.works:
             reader = FileReader(os.fspath(work))
@@ -287,10 +283,9 @@ class _BagWriter:
                 f"{payload.files} files of {payload.bytes} bytes became {files} of {done}; "
                 "wait until nobody writes there, then try again"
             )
-        dated = f"Bagging-Date: {bagging_date.isoformat()}\n" if bagging_date else ""
         manifests = self._listings.take("manifest")
         self._add_text(DECLARATION, "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
-        self._add_text("bag-info.txt", f"{dated}Payload-Oxum: {done}.{files}\n")
+        self._add_text("bag-info.txt", f"Payload-Oxum: {done}.{files}\n")
         self._add_listings(manifests)
         self._add_listings(self._listings.take("tagmanifest"))
 

@@ -106,17 +106,6 @@ def unbag(
     )
 
 
-def space_needed(zip_path: Path) -> int:
-    """Return how many bytes of disk unpacking a zip takes.
-
-    Raises InvalidBagError if it is no zip, PathError and UnreadableError.
-    """
-    with _open_zip(zip_path) as source:
-        if not source.listing.bags:
-            raise InvalidBagError(zip_path, source.listing.defects)
-        return source.space_needed()
-
-
 def _open_zip(path: Path) -> ZipSource:
     mode = mode_of(path)
     if mode is None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from glacier_sync.hashing.entries import DEFLATED, STORED
+from glacier_sync.hashing.entries import STORED
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _LOCAL_ZIP64 = struct.Struct("<2H2Q")
@@ -43,34 +43,23 @@ _HELD = 2**18
 class EntryWriter:
     """Takes the bytes of one entry."""
 
-    def __init__(self, out: _Output, *, compress: bool) -> None:
-        self.size = self.compressed = self.crc = 0
+    def __init__(self, out: _Output) -> None:
+        self.size = self.crc = 0
         self._out = out
-        self._engine = zlib.compressobj(wbits=-zlib.MAX_WBITS) if compress else None
 
     def write(self, data: bytes | memoryview) -> None:
         """Write some more bytes."""
         self.size += len(data)
         self.crc = zlib.crc32(data, self.crc)
-        self._put(self._engine.compress(data) if self._engine else data)
-
-    def end(self) -> None:
-        """Write what is still held back."""
-        if self._engine:
-            self._put(self._engine.flush())
-
-    def _put(self, data: bytes | memoryview) -> None:
-        self.compressed += len(data)
         self._out.write(data)
 
 
 class ZipWriter:
-    """Writes a zip to a file; ``directory`` is an empty one that takes the central directory until the end."""
+    """Writes a zip to a file, nothing compressed; ``directory`` is an empty one that takes the central directory."""
 
-    def __init__(self, file: IO[bytes], directory: IO[bytes], *, compress: bool) -> None:
+    def __init__(self, file: IO[bytes], directory: IO[bytes]) -> None:
         self._out = _Output(file)
         self._directory = directory
-        self._compress = compress
         self._entries = 0
 
     @contextmanager
@@ -78,15 +67,13 @@ class ZipWriter:
         """Begin an entry with a time in seconds since 1970; it is whole when the context is left."""
         raw = os.fsencode(name)
         modified = max(min(modified, _MOST_TIME), _LEAST_TIME)
-        method = DEFLATED if self._compress else STORED
-        common = _VERSION, _name_flags(raw), method, *_dos_time(modified)
+        common = _VERSION, _name_flags(raw), STORED, *_dos_time(modified)
         extra = _TIME.pack(_EXTENDED_TIME, _TIME.size - 4, 1, modified)
         header = self._out.position
         # Sizes and CRC-32 are known when all is written, and put in then.
-        self._out.write(_local(common, raw, extra, EntryWriter(self._out, compress=False)))
-        entry = EntryWriter(self._out, compress=self._compress)
+        entry = EntryWriter(self._out)
+        self._out.write(_local(common, raw, extra, entry))
         yield entry
-        entry.end()
         self._out.overwrite(header, _local(common, raw, extra, entry))
         self._directory.write(_record(common, raw, extra, entry, header))
         self._entries += 1
@@ -155,24 +142,24 @@ def _dos_time(modified: int) -> tuple[int, int]:
 
 
 def _local(common: tuple[int, ...], raw: bytes, extra: bytes, entry: EntryWriter) -> bytes:
-    extra += _LOCAL_ZIP64.pack(_ZIP64, 16, entry.size, entry.compressed)
+    extra += _LOCAL_ZIP64.pack(_ZIP64, 16, entry.size, entry.size)
     return _LOCAL.pack(b"PK\3\4", *common, entry.crc, _IN_ZIP64, _IN_ZIP64, len(raw), len(extra)) + raw + extra
 
 
 def _record(common: tuple[int, ...], raw: bytes, extra: bytes, entry: EntryWriter, header: int) -> bytes:
     """Return an entry's record in the central directory; what is too large for it goes into a ZIP64 field."""
-    size, compressed = entry.size, entry.compressed
+    size = entry.size
     large = []
-    if size > _LARGEST or compressed > _LARGEST:
-        large += [size, compressed]
-        size = compressed = _IN_ZIP64
+    if size > _LARGEST:
+        large += [size, size]
+        size = _IN_ZIP64
     if header > _LARGEST:
         large.append(header)
         header = _IN_ZIP64
     if large:
         extra = struct.pack(f"<2H{len(large)}Q", _ZIP64, 8 * len(large), *large) + extra
     version, *others = common
-    fields = (_VERSION, _UNIX, version, 0, *others, entry.crc, compressed, size, len(raw), len(extra))
+    fields = (_VERSION, _UNIX, version, 0, *others, entry.crc, size, size, len(raw), len(extra))
     return _RECORD.pack(b"PK\1\2", *fields, 0, 0, 0, _REGULAR_FILE, header) + raw + extra
 
 

@@ -54,7 +54,7 @@ def _sample(
     works = tuple(_work(folder / "works" / rid, pages, missing_page) for rid in rids)
     zip_path = folder / "zips" / f"{rids[0]}.bag.zip"
     zip_path.parent.mkdir(exist_ok=True)
-    bags.make_bag_zip(works, zip_path, algorithms=("sha256", "sha512"))
+    bags.make_bag_zip(works, zip_path)
     return Sample(key or staging_key(rids[0]), zip_path, works, fault)
 
 

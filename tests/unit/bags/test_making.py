@@ -10,7 +10,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import bagit
@@ -21,17 +20,16 @@ from glacier_sync import bags
 from glacier_sync.errors import ConfigurationError
 
 
-@pytest.mark.parametrize("compress", [False, True])
-def test_a_made_bag_is_valid_for_the_reference_implementation(tmp_path: Path, *, compress: bool) -> None:
+def test_a_made_bag_is_valid_for_the_reference_implementation(tmp_path: Path) -> None:
     works = [make_work(tmp_path, "W1"), make_work(tmp_path, "W2", {"images/a\nb.jpg": b"x", "images/ཀ.jpg": b"y"})]
     path = tmp_path / "W1.bag.zip"
-    bags.make_bag_zip(works, path, algorithms=("md5", "SHA-512"), compress=compress, bagging_date=date(2024, 4, 12))
+    bags.make_bag_zip(works, path, algorithms=("md5", "SHA-512"))
     with zipfile.ZipFile(path) as archive:
         archive.extractall(tmp_path / "out")
-        assert {info.compress_type for info in archive.infolist()} == {8 if compress else 0}
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
     bag = bagit.Bag(str(tmp_path / "out" / "W1.bag"))
     assert bag.validate()
-    assert bag.info == {"Bagging-Date": "2024-04-12", "Payload-Oxum": "11012.5"}
+    assert bag.info == {"Payload-Oxum": "11012.5"}
     assert sorted(bag.algorithms) == ["md5", "sha512"]
     (report,) = bags.verify(path, workers=2)
     assert (report.works, report.defects) == (("W1", "W2"), ())

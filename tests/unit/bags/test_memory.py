@@ -39,7 +39,7 @@ class Sparse(io.FileIO):
 def write_bag(path: Path, algorithm: str, files: Iterable[tuple[str, Iterable[memoryview], str]]) -> Path:
     """Write a bag as a zip: names with their bytes and checksums, one after the other."""
     with tempfile.TemporaryFile() as directory, tempfile.TemporaryFile() as manifest, Sparse(path, "w+b") as file:
-        writer = ZipWriter(file, directory, compress=False)
+        writer = ZipWriter(file, directory)
         for name, chunks, digest in files:
             with writer.entry(f"W1.bag/data/W1/images/{name}", 0) as entry:
                 for chunk in chunks:

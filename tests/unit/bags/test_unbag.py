@@ -198,14 +198,6 @@ def test_too_little_space_is_told_before_anything_is_written(tmp_path: Path) -> 
     assert not (tmp_path / "to").exists()
 
 
-def test_the_space_needed_is_that_of_the_files(tmp_path: Path) -> None:
-    needed = bags.space_needed(BagBuilder(payload={"W1/images/1": bytes(1_000_000)}).zip(tmp_path, compress=True))
-    assert 1_000_000 < needed < 1_100_000
-    (tmp_path / "text.zip").write_text("text")
-    with pytest.raises(bags.InvalidBagError, match=r"text\.zip is not a valid bag, 1 defect: text\.zip: is no zip"):
-        bags.space_needed(tmp_path / "text.zip")
-
-
 def test_a_full_disk_is_no_defect_and_leaves_nothing(tmp_path: Path) -> None:
     # A limit of this process on the size of files stands in for a disk that refuses.
     path = BagBuilder(payload={"W1/images/1": bytes(3_000_000)}).zip(tmp_path)
