@@ -13,7 +13,7 @@ source "$PROJECT_DIR/bin/_build_requirements.sh"
 
 usage() {
     cat <<'END'
-bdrc-docker.sh [OPTION…] [-- ARGUMENTS OF docker compose build]
+Usage: ./bdrc-docker.sh [OPTION…] [-- ARGUMENTS OF docker compose build]
 
 Puts everything that the appliance's images are built from into a build directory, and
 builds them: bdrc-airflow, and bdrc-airflow-emulator for development without AWS. After

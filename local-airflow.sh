@@ -14,22 +14,23 @@ usage() {
     cat <<'END'
 Usage: ./local-airflow.sh [--port N] COMMAND
 
-  -u                        start everything: web server, scheduler, dag-processor, triggerer
+  -u                        start everything: API server, scheduler, dag-processor, triggerer
   -d                        stop everything
-  -w -u, -w -d              start, stop the web server alone
+  -w -u, -w -d              start, stop the API server alone
   -s -u, -s -d              start, stop scheduler, dag-processor and triggerer
   status                    what runs, and if it is well (exit status 3 if not)
   -a USER PASSWORD EMAIL    create an administrator, or give one a new password
   -r [-y]                   make Airflow's database anew; asks, unless -y (--yes) is given
-  demo [ARGUMENT…]          the main job from end to end, with sample works
+  demo [--port N]           the main job from end to end, with sample works
   -h                        this text
 
-  -p N, --port N            the web server's port on 127.0.0.1 (default 8090)
+  -p N, --port N            the API server's port on 127.0.0.1 (default 8090)
 
 Environment: GLACIER_SYNC_HOME (state folder, default ~/.local/state/glacier-sync),
-GLACIER_SYNC_AIRFLOW_PORT (as --port), GLACIER_SYNC_YES=1 (as --yes), PYTHON (a Python
-from 3.11 to 3.13), GLACIER_SYNC_START_SECONDS (120) and GLACIER_SYNC_STOP_SECONDS (60):
-how long services may take. AIRFLOW__… and AWS_… variables reach the services.
+GLACIER_SYNC_AIRFLOW_PORT (as --port), GLACIER_SYNC_EMULATOR_PORT (the demo's emulator,
+5005), GLACIER_SYNC_YES=1 (as --yes), PYTHON (a Python from 3.11 to 3.13),
+GLACIER_SYNC_START_SECONDS (120) and GLACIER_SYNC_STOP_SECONDS (60): how long services
+may take. AIRFLOW__… and AWS_… variables reach the services.
 END
 }
 
@@ -65,7 +66,7 @@ parse_arguments() {
                 choose_command create_admin "${@:2:3}"
                 shift 3
                 ;;
-            status | --status) choose_command status ;;
+            status) choose_command status ;;
             demo)
                 choose_command demo "${@:2}"
                 break

@@ -193,7 +193,7 @@ start_airflow() {
     info "starting ${missing[*]}"
     for name in "${missing[@]}"; do start_airflow_service "$name"; done
     find_service api-server ||
-        warn "tasks can't run until the web server does: start it with: ./local-airflow.sh -w -u"
+        warn "tasks can't run until the API server does: start it with: ./local-airflow.sh -w -u"
     wait_for_services "${GLACIER_SYNC_START_SECONDS:-120}" service_is_well "${missing[@]}"
 }
 

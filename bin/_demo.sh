@@ -13,7 +13,7 @@ demo() {
     with_lock start_demo
     "$VENV_DIR/bin/python" -m glacier_sync.demo follow --airflow "http://127.0.0.1:$PORT" \
         --user "$DEMO_USER" --password-file "$DEMO_PASSWORD_FILE" || outcome=$?
-    # A works' verdict of 1 is an outcome to look at; anything else leaves nothing running.
+    # A verdict of 1 on the works is an outcome to look at; anything else leaves nothing running.
     ((outcome <= 1)) || exit "$outcome"
     keep_started_services
     show_demo_page

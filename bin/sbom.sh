@@ -7,7 +7,7 @@ source "$(dirname -- "$(realpath -- "${BASH_SOURCE[0]}")")/_common.sh"
 
 usage() {
     cat <<'END'
-sbom.sh [-h] [IMAGE]
+Usage: sbom.sh [-h] [IMAGE]
 
 Prints a software bill of materials (CycloneDX 1.6, JSON) of an image that bdrc-docker.sh
 has built: its Python and Debian packages with their versions. IMAGE is bdrc-airflow

@@ -69,7 +69,7 @@ variable() { sed -n "s/^$1=//p" "$calls.env"; }
     for option in -h --help; do
         run --separate-stderr "$project/bdrc-docker.sh" "$option"
         [ "$status" -eq 0 ]
-        [[ ${lines[0]} == "bdrc-docker.sh [OPTION…]"* ]]
+        [[ ${lines[0]} == "Usage: ./bdrc-docker.sh [OPTION…]"* ]]
         [ -z "$stderr" ]
     done
     [ ! -s "$calls" ]

@@ -12,7 +12,7 @@ setup() {
 @test "-h explains" {
     run "$project/bin/sbom.sh" -h
     [ "$status" -eq 0 ]
-    [[ ${lines[0]} == "sbom.sh [-h] [IMAGE]" ]]
+    [[ ${lines[0]} == "Usage: sbom.sh [-h] [IMAGE]" ]]
 }
 
 @test "what is no image's name is wrong use" {

@@ -22,8 +22,8 @@ from glacier_sync.pipeline.report import report
 def run(json: output.Json = False) -> int:
     """Run the whole pipeline once, without Airflow.
 
-    Takes what the queues hold, and ends when all that was taken is synced or
-    failed. Exit status 3: something is to be tried again later.
+    Takes what the queues and the watched folder hold, and ends when all that was
+    taken is synced or failed. Exit status 3: something is to be tried again later.
 
     Example: GLACIER_SYNC_INTAKE=config/intake-production.yml glacier-sync run
     """
@@ -41,7 +41,7 @@ def run(json: output.Json = False) -> int:
         if json:
             output.print_json([report(ledger.object(number)) for number in tally.outcomes])
     if not tally.outcomes and not tally.problems and not json:
-        output.line("nothing to do: no restored object is waiting")
+        output.line("nothing to do: no object is waiting")
     return _exit_status(tally)
 
 

@@ -42,7 +42,7 @@ def bad(bagged: Bagger, tmp_path: Path) -> Bag:
 def test_nothing_to_do(command: Command, place: Installation) -> None:
     ended = command("run")
     assert (ended.status, ended.err) == (0, "")
-    assert ended.out == "nothing to do: no restored object is waiting\n"
+    assert ended.out == "nothing to do: no object is waiting\n"
     ended = command("run", "--json")
     assert (ended.status, ended.facts) == (0, [])
 
