@@ -101,11 +101,14 @@ def test_a_restart_in_the_middle_of_a_stage_goes_unnoticed(
 
 
 def test_a_server_that_takes_nothing_is_tried_again(context: Context, number: int, server: PostgresServer) -> None:
-    execute(server, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+    execute(server, "ALTER DATABASE postgres SET default_transaction_read_only = on")
     context.ledger.close()
     outcome = pipeline.download_from_messages(context, number)
-    execute(server, "SET default_transaction_read_only = off", "ALTER SYSTEM RESET default_transaction_read_only")
-    execute(server, "SELECT pg_reload_conf()")
+    execute(
+        server,
+        "SET default_transaction_read_only = off",
+        "ALTER DATABASE postgres SET default_transaction_read_only = off",
+    )
     context.ledger.close()
     assert isinstance(outcome, RetryLater)
     assert "can be read but not written" in outcome.reason
