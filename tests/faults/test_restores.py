@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import timedelta
 
 import pytest
+from moto.core.utils import utcnow
 from moto.s3.models import FakeKey, s3_backends
 from tests.faults import invariants
 from tests.faults.conftest import Note
@@ -54,7 +55,7 @@ def stored(scene: Scene, made: Bag) -> FakeKey:
 def readable(scene: Scene, made: Bag) -> None:
     key = stored(scene, made)
     key.status = RESTORED
-    key.set_expiry(datetime(2030, 1, 1))  # noqa: DTZ001 - as moto has it
+    key.set_expiry(utcnow() + timedelta(days=7))
 
 
 def expire(scene: Scene, made: Bag) -> None:

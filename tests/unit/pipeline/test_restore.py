@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from moto.core.utils import utcnow
 from moto.s3.models import FakeKey, s3_backends
 from tests.support.aws_actions import allowing, call_of
 from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
@@ -127,7 +128,7 @@ def test_what_is_being_restored_is_waited_for_and_not_asked_for_again(
     made = bag("W1TEST01")
     number = archive(allowed, made, event=event)
     key = stored(allowed, made)
-    key.status, key._expiry = "IN_PROGRESS", datetime(2030, 1, 1)  # noqa: DTZ001 - as moto has it
+    key.status, key._expiry = "IN_PROGRESS", utcnow() + timedelta(days=7)
     outcome = pipeline.download_from_messages(allowed.context(FIRST), number)
     assert outcome == Waiting(f"{made.key} is being restored: it waits until that is announced")
     assert restore_requests(proxy) == []
