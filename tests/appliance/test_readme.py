@@ -51,7 +51,7 @@ def test_the_quick_start_is_three_commands_and_they_work(docker: Docker, applian
             )
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         password = (deployment / "secrets" / "admin-password").read_text(encoding="utf-8").strip()
-        token = httpx.post(f"{PAGE}/auth/token", json={"username": "admin", "password": password})
+        token = httpx.post(f"{PAGE}/auth/token", json={"username": "admin", "password": password}, timeout=60)
         assert token.is_success
     finally:
         if (deployment / "docker-compose.yaml").exists():

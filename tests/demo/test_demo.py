@@ -100,13 +100,17 @@ def check_outcome(machine: Machine, status: int, output: str) -> None:
     assert f"http://127.0.0.1:{machine.port}" in output
 
 
+def asked_for_a_token(page: str, user: str, password: str) -> httpx.Response:
+    return httpx.post(f"{page}/auth/token", json={"username": user, "password": password}, timeout=60)
+
+
 def test_the_demo_works_twice_and_is_stopped_as_it_says(machine: Machine) -> None:
     status, output = machine.run("demo")
     check_outcome(machine, status, output)
     user, password = re.search(r"log in as +(\S+), password (\S+) ", output).groups()  # type: ignore[union-attr]
     page = f"http://127.0.0.1:{machine.port}"
-    assert httpx.post(f"{page}/auth/token", json={"username": user, "password": password}).is_success
-    assert httpx.post(f"{page}/auth/token", json={"username": user, "password": "wrong"}).status_code == 401
+    assert asked_for_a_token(page, user, password).is_success
+    assert asked_for_a_token(page, user, "wrong").status_code == 401
     assert machine.run("status")[0] == 0
 
     status, output = machine.run("demo")
