@@ -70,19 +70,19 @@ def test_names_of_any_bytes_and_of_any_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    ("name", "seconds", "reason"),
     [
-        ("crash", "it crashed the program that reads images (SIGSEGV)"),
-        ("leave", "it crashed the program that reads images (exit status 3)"),
-        ("hang", "it couldn't be read within 5 seconds"),
+        ("crash", 60, "it crashed the program that reads images (SIGSEGV)"),
+        ("leave", 60, "it crashed the program that reads images (exit status 3)"),
+        ("hang", 15, "it couldn't be read within 15 seconds"),
     ],
 )
 def test_an_image_that_stops_its_reader_is_found_and_the_others_are_read(
-    tmp_path: Path, name: str, reason: str
+    tmp_path: Path, name: str, seconds: float, reason: str
 ) -> None:
     images = [draw_tiff(tmp_path / f"{n}.tif") for n in range(20)]
     bad = draw_tiff(tmp_path / f"{name}.tif")
-    with ImageReaders(1, seconds=5, command=BAD_WORKER) as readers:
+    with ImageReaders(1, seconds=seconds, command=BAD_WORKER) as readers:
         facts = readers.examine([*images[:7], bad, *images[7:]])
     assert facts == [*[ImageFacts("TIFF")] * 7, ImageFacts.of_none(reason), *[ImageFacts("TIFF")] * 13]
 
