@@ -123,10 +123,14 @@ def test_readers_go_with_the_audit_that_was_killed(tmp_path: Path) -> None:
     read, write = os.pipe()
     auditor = os.fork()
     if not auditor:
-        readers = ImageReaders(1)
-        readers.examine([path])
-        os.write(write, b"%d" % readers._readers[0]._process.pid)
-        time.sleep(60)
+        try:
+            readers = ImageReaders(1)
+            readers.examine([path])
+            os.write(write, b"%d" % readers._readers[0]._process.pid)
+            time.sleep(60)
+        finally:
+            # Beyond this it would be a second pytest, and kill process 0: the whole group.
+            os._exit(1)
     os.close(write)
     reader = psutil.Process(int(os.read(read, 20)))
     os.kill(auditor, signal.SIGKILL)
