@@ -14,18 +14,30 @@ OF_THE_MACHINE = frozenset(
     {
         errno.EACCES,
         errno.EAGAIN,
+        errno.EBUSY,
         errno.EDQUOT,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
         errno.EIO,
         errno.EMFILE,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
         errno.ENFILE,
+        errno.ENODEV,
+        errno.ENOLCK,
         errno.ENOMEM,
         errno.ENOSPC,
+        errno.ENOTCONN,
+        errno.ENXIO,
         errno.EPERM,
+        errno.EREMOTEIO,
         errno.EROFS,
         errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.EUCLEAN,
     }
 )
-"""What the machine or a disk is short of, or fails in, by errno: no object is to blame."""
+"""What the machine, a disk or a server of files is short of, or fails in, by errno: no object is to blame."""
 
 
 class GlacierSyncError(Exception):

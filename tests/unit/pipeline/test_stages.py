@@ -42,7 +42,7 @@ def test_a_cause_that_passes_keeps_the_object_for_the_next_try(place: Installati
     assert place.ledger.object(number).claimed_by == FIRST.name
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES, errno.ENOTCONN, errno.ETIMEDOUT])
 def test_no_object_is_to_blame_for_its_machine(place: Installation, bag: Bagger, number: int) -> None:
     claimed = place.claimed(bag("W1TEST01"), FIRST)
     error = OSError(number, os.strerror(number), "/a\nb")

@@ -185,6 +185,13 @@ def test_what_the_machine_was_short_of_is_found_in_the_last_sync(tmp_path: Path)
         ('rsync: [receiver] mkstemp "/a/.x" failed: Permission denied (13)', "Permission denied"),
         ("OSError: [Errno 5] Input/output error: '/a/b'", "Input/output error"),
         ("audit-tool: the logs can't be written in /logs (Read-only file system); make room", "Read-only file system"),
+        (
+            "cp: cannot create '/a/.W1.partial': Transport endpoint is not connected",
+            "Transport endpoint is not connected",
+        ),
+        ("mkdir: cannot create directory '/a': No such device or address", "No such device or address"),
+        ("flock: 63: No locks available", "No locks available"),
+        ('rsync: [sender] read errors mapping "/a/x": Connection timed out (110)', "Connection timed out"),
         ("2026/01/02 ERROR : W1-IPermission denied/a.jpg: Failed to copy: NoSuchBucket", None),
         ("cp: cannot stat 'Permission denied': No such file or directory", None),
         (">f+++++++++ images/a: Permission denied", None),
