@@ -14,10 +14,15 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
-from glacier_sync.errors import PermanentError
+from glacier_sync.errors import PermanentError, one_line
 
 _MAJOR_VERSION = "2"
 _PROBLEMS_TOLD = 5
+_CHARACTERS_TOLD = 80
+# In bytes of UTF-8 (Amazon S3 User Guide, "Naming Amazon S3 objects", "General purpose buckets
+# naming rules"; 255 is of buckets before 2018). A version's id is as long as a key at most.
+_LONGEST_TEXT = 1024
+_LONGEST_BUCKET = 255
 _LARGEST_SIZE = 2**63 - 1
 _YEARS = range(1970, 3000)
 
@@ -119,9 +124,9 @@ def select(
     unwanted: list[UnwantedObject] = []
     for announced in objects:
         if announced.bucket not in buckets:
-            reason = f"bucket {announced.bucket} isn't one of this queue's: {', '.join(sorted(buckets))}"
+            reason = f"bucket {_told(announced.bucket)} isn't one of this queue's: {', '.join(sorted(buckets))}"
         elif not any(_matches(announced.event_name, pattern) for pattern in events):
-            reason = f"event {announced.event_name} isn't one of this queue's: {', '.join(sorted(events))}"
+            reason = f"event {_told(announced.event_name)} isn't one of this queue's: {', '.join(sorted(events))}"
         else:
             wanted.append(announced)
             continue
@@ -183,17 +188,17 @@ def _invalid(found: str) -> str:
 def _from_s3(record: Any) -> RestoredObject:
     version = _text(record, "eventVersion")
     if version.split(".")[0] != _MAJOR_VERSION:
-        raise _RecordError(f"event version {version!r}, expected {_MAJOR_VERSION}.x")
+        raise _RecordError(f"event version {_quoted(version)}, expected {_MAJOR_VERSION}.x")
     source = _optional_text(record, "eventSource")
     if source not in (None, "aws:s3"):
-        raise _RecordError(f"an event of {source!r}, expected one of 'aws:s3'")
+        raise _RecordError(f"an event of {_quoted(source)}, expected one of 'aws:s3'")
     event_name = _text(record, "eventName").removeprefix("s3:")
     s3 = _mapping(record, "s3")
     item = _mapping(s3, "object")
     restored = _optional_mapping(_optional_mapping(record, "glacierEventData"), "restoreEventData")
     return RestoredObject(
-        bucket=_text(_mapping(s3, "bucket"), "name"),
-        key=_decoded(_text(item, "key")),
+        bucket=_bucket(_mapping(s3, "bucket")),
+        key=_decoded(_raw_text(item, "key")),
         version_id=_version_id(item, "versionId"),
         etag=_etag(item, ("eTag",), event_name),
         size=_size(item),
@@ -207,12 +212,12 @@ def _from_s3(record: Any) -> RestoredObject:
 def _from_event_bridge(event: dict[str, Any]) -> RestoredObject:
     source = _text(event, "source")
     if source != "aws.s3":
-        raise _RecordError(f"an event of {source!r}, expected one of 'aws.s3'")
+        raise _RecordError(f"an event of {_quoted(source)}, expected one of 'aws.s3'")
     detail = _mapping(event, "detail")
     item = _mapping(detail, "object")
     event_name = _event_name(_text(event, "detail-type"), detail)
     return RestoredObject(
-        bucket=_text(_mapping(detail, "bucket"), "name"),
+        bucket=_bucket(_mapping(detail, "bucket")),
         key=_text(item, "key"),
         version_id=_version_id(item, "version-id"),
         etag=_etag(item, ("etag", "eTag"), event_name),
@@ -231,18 +236,22 @@ def _event_name(detail_type: str, detail: Mapping[str, Any]) -> str:
     return _EVENT_NAMES.get(detail_type, detail_type)
 
 
+def _bucket(holder: Mapping[str, Any]) -> str:
+    return _storable("name", _raw_text(holder, "name"), longest=_LONGEST_BUCKET)
+
+
 def _decoded(key: str) -> str:
     # Form encoding, undone exactly once: a key may hold a literal "+" or "%41".
     try:
         return _storable("key", unquote_plus(key, errors="strict"))
     except UnicodeDecodeError:
-        raise _RecordError(f"key {key!r} isn't UTF-8, form-encoded") from None
+        raise _RecordError(f"key {_quoted(key)} isn't UTF-8, form-encoded") from None
 
 
 def _etag(item: Mapping[str, Any], names: tuple[str, ...], event_name: str) -> str:
     etag = next((_sendable(name, _text(item, name)) for name in names if name in item), "").strip('"')
     if not etag and event_name.startswith(("ObjectCreated:", "ObjectRestore:Completed")):
-        raise _RecordError(f"no {names[0]}, which {event_name} must have")
+        raise _RecordError(f"no {names[0]}, which {_told(event_name)} must have")
     return etag
 
 
@@ -270,7 +279,7 @@ def _time(holder: Mapping[str, Any], name: str) -> datetime | None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise _RecordError(f"{name} is {text[:40]!r}, expected a time such as 2024-04-12T00:00:00.000Z")
+    raise _RecordError(f"{name} is {_quoted(text)}, expected a time such as 2024-04-12T00:00:00.000Z")
 
 
 def _mapping(holder: Any, name: str) -> Mapping[str, Any]:
@@ -287,30 +296,45 @@ def _optional_mapping(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]
 
 
 def _text(holder: Any, name: str) -> str:
+    return _storable(name, _raw_text(holder, name))
+
+
+def _raw_text(holder: Any, name: str) -> str:
     if not isinstance(holder, dict):
         raise _RecordError(f"{_kind(holder)}, expected an object with {name}")
     value = holder.get(name)
     if not isinstance(value, str) or not value:
         raise _RecordError(f"{name} is {_kind(value)}, expected text")
-    return _storable(name, value)
+    return value
 
 
 def _optional_text(holder: Mapping[str, Any], name: str) -> str | None:
     return _text(holder, name) if holder.get(name) not in (None, "") else None
 
 
-def _storable(name: str, text: str) -> str:
+def _storable(name: str, text: str, *, longest: int = _LONGEST_TEXT) -> str:
     # A NUL or half a surrogate pair is valid JSON, but no database's text.
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise _RecordError(f"{name} {text[:80]!r} holds a NUL or half a character")
+        raise _RecordError(f"{name} {_quoted(text)} holds a NUL or half a character")
+    if (size := len(text.encode())) > longest:
+        raise _RecordError(f"{name} {_quoted(text)} has {size} bytes, expected at most {longest}")
     return text
 
 
 def _sendable(name: str, text: str) -> str:
     # It becomes a part of requests, an ETag one of their headers.
     if not (text.isascii() and text.isprintable()):
-        raise _RecordError(f"{name} {text[:80]!r} holds other characters than printable ASCII")
+        raise _RecordError(f"{name} {_quoted(text)} holds other characters than printable ASCII")
     return text
+
+
+def _told(text: str) -> str:
+    """Return a value as a line shows it: printable, and the beginning alone of a long one."""
+    return one_line(text[:_CHARACTERS_TOLD]) + ("…" if len(text) > _CHARACTERS_TOLD else "")
+
+
+def _quoted(text: str) -> str:
+    return repr(text[:_CHARACTERS_TOLD]) + ("…" if len(text) > _CHARACTERS_TOLD else "")
 
 
 def _kind(value: Any) -> str:

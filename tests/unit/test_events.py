@@ -61,6 +61,9 @@ BRIDGE: dict[str, Any] = {
     },
 }
 
+# It would set a terminal's title, empty the screen and forge a line.
+DRAWING_NAME = "ObjectCreated:\x1b]0;pwned\x07\x1b[2J\nall is well"
+
 
 def changed(*path: str, to: Any = None, remove: bool = False, record: dict[str, Any] = RECORD) -> dict[str, Any]:
     copy = json.loads(json.dumps(record))
@@ -156,11 +159,16 @@ def test_a_key_is_decoded_exactly_once(encoded: str, key: str) -> None:
     assert parse(body(changed("s3", "object", "key", to=encoded))).objects[0].key == key
 
 
-@given(st.text(min_size=1).filter(lambda key: "\0" not in key and key.isprintable()))
+@given(st.text(min_size=1, max_size=256).filter(lambda key: "\0" not in key and key.isprintable()))
 def test_any_key_comes_back_as_it_was(key: str) -> None:
     for safe in ("", "/"):
         encoded = quote_plus(key, safe=safe)
         assert parse(body(changed("s3", "object", "key", to=encoded))).objects[0].key == key
+
+
+@pytest.mark.parametrize("key", ["k" * 1024, "ཀ" * 341 + "k"])
+def test_a_key_may_be_as_long_as_amazon_lets_it_be(key: str) -> None:
+    assert parse(body(changed("s3", "object", "key", to=quote_plus(key)))).objects[0].key == key
 
 
 def test_a_bad_record_leaves_the_others_alone() -> None:
@@ -220,6 +228,27 @@ def test_a_bad_record_leaves_the_others_alone() -> None:
             "eventTime is '0001-01-01T00:00:00+23:00', expected a time such as 2024-04-12T00:00:00.000Z",
         ),
         (changed("glacierEventData", to=[]), "glacierEventData is list, expected an object"),
+        (
+            changed("eventName", to=DRAWING_NAME, record=changed("s3", "object", "eTag", remove=True)),
+            "no eTag, which ObjectCreated:\\x1b]0;pwned\\x07\\x1b[2J\\nall is well must have",
+        ),
+        (
+            changed("s3", "object", "key", to="k" * 1025),
+            f"key '{'k' * 80}'… has 1025 bytes, expected at most 1024",
+        ),
+        (
+            changed("s3", "object", "key", to=quote_plus("ཀ" * 342)),
+            f"key '{'ཀ' * 80}'… has 1026 bytes, expected at most 1024",
+        ),
+        (
+            changed("s3", "bucket", "name", to="b" * 256),
+            f"name '{'b' * 80}'… has 256 bytes, expected at most 255",
+        ),
+        (
+            changed("eventVersion", to="9" * 200_000),
+            f"eventVersion '{'9' * 80}'… has 200000 bytes, expected at most 1024",
+        ),
+        (changed("eventVersion", to="9" * 100), f"event version '{'9' * 80}'…, expected 2.x"),
         ([], "list, expected an object with eventVersion"),
     ],
 )
@@ -342,3 +371,11 @@ def test_what_is_unwanted_is_told_why_and_nothing_is_lost() -> None:
         "event ObjectRestore:Post isn't one of this queue's: ObjectCreated:*, ObjectRestore:Completed",
         "bucket other isn't one of this queue's: abc, nlm",
     ]
+
+
+def test_why_something_is_unwanted_is_a_short_line_whatever_is_named() -> None:
+    objects = [named(DRAWING_NAME + "x" * 1000), named("ObjectCreated:Put", bucket="\x1b[2J" + "b" * 200)]
+    reasons = [each.reason for each in select(objects, ["nlm"], ["ObjectCreated:Put"])[1]]
+    assert reasons[0].startswith("event ObjectCreated:\\x1b]0;pwned\\x07\\x1b[2J\\nall is wellxxx")
+    assert reasons[1] == f"bucket \\x1b[2J{'b' * 76}… isn't one of this queue's: nlm"
+    assert all(reason.isprintable() and len(reason) < 300 for reason in reasons)
