@@ -13,6 +13,9 @@ from tests.bench.model import Comparison, Contender, Measured, Result, Step
 _SAMPLE_SECONDS = 0.01
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
+# A command that ended before anybody looked would have had no memory: until then it is a shell, which has little.
+_GATE = ("sh", "-c", 'echo >&2; read -r _; exec "$@"', "sh")
+
 
 class FailedStepError(Exception):
     """A step that ended badly: the figures would be of something else."""
@@ -78,19 +81,25 @@ def _peak_memory(contender: Contender) -> int:
 
 def _peak_memory_of_step(step: Step) -> int:
     """Return the most memory that a step's processes had at once; what two of them share counts twice."""
-    peak = 0
     with subprocess.Popen(
-        step.command,
+        (*_GATE, *step.command),
         cwd=step.folder,
         env=_environment(step),
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stderr.readline()
+        peak = _resident(process.pid)
+        process.stdin.close()
+        began = time.monotonic()
         while process.poll() is None:
             peak = max(peak, sum(map(_resident, _tree(process.pid))))
-            time.sleep(_SAMPLE_SECONDS)
-        assert process.stderr is not None
+            # A short command has its memory for milliseconds only.
+            time.sleep(min((time.monotonic() - began) / 10, _SAMPLE_SECONDS))
         _check(step, process.returncode, "", process.stderr.read())
     return peak
 
