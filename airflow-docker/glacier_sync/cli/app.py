@@ -55,7 +55,9 @@ def options(
         typer.echo(context.get_help())
         raise typer.Exit(ConfigurationError.exit_status)
     if debug:
-        logging.basicConfig(stream=sys.stderr, level=logging.DEBUG, format="%(levelname)s: %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(output.DebugLines())
+        logging.basicConfig(level=logging.DEBUG, handlers=[handler])
     else:
         logging.basicConfig(level=logging.WARNING, handlers=[output.LogLines()])
     for noisy in ("boto3", "botocore", "urllib3", "s3transfer"):
@@ -90,5 +92,5 @@ def _status(*, debug: bool) -> int:
 
 def _complain(message: str, *, debug: bool) -> None:
     if debug:
-        traceback.print_exc()
+        sys.stderr.write(output.indented(traceback.format_exc()) + "\n")
     output.line(f"glacier-sync: {message}", error=True)

@@ -68,6 +68,26 @@ def shown(text: str) -> str:
     )
 
 
+class DebugLines(logging.Formatter):
+    """Words what is logged for debugging: a message as one line, a traceback indented below it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's text."""
+        record.message = record.getMessage()
+        lines = [shown(self.formatMessage(record))]
+        if record.exc_info:
+            lines.append(indented(self.formatException(record.exc_info)))
+        return "\n".join(lines)
+
+
+def indented(text: str) -> str:
+    """Return a traceback with its lines as ``shown`` shows them, so that none passes for a message."""
+    return "\n".join(f"  {shown(part)}" for part in text.rstrip("\n").split("\n"))
+
+
 class LogLines(logging.Handler):
     """Shows what is logged on standard error: one line for each text, without traceback, and no text twice."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import re
@@ -13,6 +14,7 @@ import pytest
 from tests.support.bag_builder import BagBuilder
 
 from glacier_sync.cli.commands import DeferredCommand, commands
+from glacier_sync.cli.output import DebugLines
 from glacier_sync.ledger import Ledger
 from glacier_sync.settings import load_settings
 
@@ -155,6 +157,30 @@ def test_tracebacks_are_shown_for_debugging_alone(command: Command) -> None:
 def test_an_error_stays_one_line_whatever_a_name_holds(command: Command) -> None:
     ended = command("verify", "/nowhere\n\x1b[31m\udcff")
     assert ended.error.startswith(r"/nowhere\n\x1b[31m\udcff doesn't exist")
+
+
+FORGING = "--x\x1b[2J\nglacier-sync: all is well"
+
+
+def test_an_error_forges_no_line_for_debugging_and_draws_nothing(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = tmp_path / "intake.yml"
+    intake.write_text("queues: [\N{RIGHT-TO-LEFT OVERRIDE}", encoding="utf-8")
+    monkeypatch.setenv("GLACIER_SYNC_INTAKE", str(intake))
+    lines = command("--debug", "iam-policy").err.split("\n")
+    assert "Traceback (most recent call last):" in [line.strip() for line in lines]
+    assert all(line.isprintable() for line in lines)
+    assert [line for line in lines if not line.startswith("  ")] == lines[-2:]
+
+
+def test_what_is_logged_for_debugging_forges_no_line_and_draws_nothing() -> None:
+    met = (ValueError, ValueError(FORGING), None)
+    record = logging.LogRecord("log", logging.ERROR, "", 0, "%s met an unknown error", (FORGING,), met)
+    first, *traceback = DebugLines().format(record).split("\n")
+    assert first == r"ERROR: --x\x1b[2J\nglacier-sync: all is well met an unknown error"
+    assert traceback[-1] == "  glacier-sync: all is well"
+    assert all(line.isprintable() and line.startswith("  ") for line in traceback)
 
 
 @pytest.mark.parametrize("words", [["verify", "{}"], ["unbag", "{}", "--to", "."], ["unbag", "a.zip", "--to", "{}"]])
