@@ -416,12 +416,15 @@ END
     sync_work -a "$archive" "$work"
     truncate -s 600M "$work/archive/W1-I1/I10002.tif"
     echo new >"$work/archive/W1-I1/I10003.tif"
+    # It would be done before anybody saw it at work.
+    stub rsync <<<'exec /usr/bin/rsync --bwlimit=10M "$@"'
     start -a "$archive" "$work"
     until compgen -G "${archive}0/00/.W1.partial/new/I10002.tif.*" >/dev/null; do
         kill -0 "$group"
         sleep 0.01
     done
     kill_group KILL
+    rm "$stubs/rsync"
     truncate -s 1M "$work/archive/W1-I1/I10002.tif"
     sync_work -a "$archive" "$work"
     [ "$status" -eq 0 ]
