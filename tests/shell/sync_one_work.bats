@@ -4,14 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 
-setup() {
-    load support/sync
-    set_up_sync
-}
-
-teardown() {
-    end_started
-}
+load support/sync
 
 # --- command line ---------------------------------------------------------------
 

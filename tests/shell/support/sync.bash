@@ -3,7 +3,7 @@
 # What the tests of syncOneWork.sh have in common. The audit tool here stands for a site's
 # own: it notes how it was called, and fails when and as the test says.
 
-set_up_sync() {
+setup() {
     REPOSITORY=$BATS_TEST_DIRNAME/../..
     root=$BATS_TEST_TMPDIR
     stubs=$root/stubs
@@ -22,8 +22,8 @@ END
     archive=$root/archive/Archive
 }
 
-# end_started: what a test has started and not ended.
-end_started() {
+# What a test has started and not ended, ends with it.
+teardown() {
     [[ -z ${group:-} ]] || kill -KILL -- "-$group" 2>/dev/null || true
 }
 
