@@ -26,8 +26,9 @@ def audit_work(
         work = WorkFolder(absolute, readers)
         results = [_run(test, work, properties) for test in tests]
     else:
-        # A work that isn't there must not pass because its tests miss their folders.
-        finding = Finding(ErrorNumber.NO_DIRECTORY, f"{path} is not a directory", absolute)
+        # A work that isn't there must not pass because its tests miss their folders. No message
+        # begins with a name: it would be a formula to a spreadsheet that opens the report.
+        finding = Finding(ErrorNumber.NO_DIRECTORY, f"{absolute} is not a directory", absolute)
         results = [TestResult(test.full_name, Outcome.FAILED, (finding,)) for test in tests]
     return WorkReport(absolute.name or str(absolute), absolute, tuple(results))
 

@@ -26,6 +26,7 @@ from glacier_sync.audit.logs import RunLogs
 from glacier_sync.audit.text import visible
 
 TIME = datetime(2024, 2, 3, 4, 5, 6).astimezone()
+FORMULA_STARTS = ("=", "@", "+", "-", "\t", "\r")
 HEADER = "id,test_name,outcome,error_number,error_test,detail_path\n"
 
 
@@ -153,17 +154,33 @@ def test_no_name_begins_a_cell_that_a_spreadsheet_would_compute(
             (folder / name).write_text("")
     (work / "images" / "=I2").mkdir()
     found = audit(work)
-    with RunLogs(tmp_path / "logs") as logs:
+    cells = written_cells(found, tmp_path / "logs")
+    assert sum(name.strip() in cell for cell in cells for name in names) > len(names)
+    assert [cell for cell in cells if cell.startswith(FORMULA_STARTS)] == []
+
+
+@pytest.mark.parametrize("name", ["=1+1", "@SUM(1)", "+1", "-1", "\t=1", "\r=1", "\n=1"])
+def test_no_name_of_what_is_no_work_begins_a_cell_either(
+    tmp_path: Path, audit: Callable[..., WorkReport], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).touch()
+    cells = written_cells(audit(Path(name)), tmp_path / "logs")
+    assert f"{visible(str(tmp_path / name))} is not a directory" in cells
+    assert [cell for cell in cells if cell.startswith(FORMULA_STARTS)] == []
+
+
+def written_cells(found: WorkReport, log_home: Path) -> list[str]:
+    """Write a work's tables, all of them, and return what their cells hold."""
+    with RunLogs(log_home) as logs:
         logs.write(found)
-    write_report(found, tmp_path / "logs")
-    cells = [
+    write_report(found, log_home)
+    return [
         cell
-        for path in (tmp_path / "logs").rglob("*.csv")
+        for path in log_home.rglob("*.csv")
         for row in csv.reader(path.open(encoding="utf-8", newline=""))
         for cell in row
     ]
-    assert sum(name.strip() in cell for cell in cells for name in names) > len(names)
-    assert [cell for cell in cells if cell.startswith(("=", "@", "+", "-", "\t"))] == []
 
 
 @pytest.mark.parametrize("rid", ["W" * 255, "\n" * 255, "ཀ" * 80, "\udcff" * 100])
