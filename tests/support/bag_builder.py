@@ -148,6 +148,7 @@ class ZipEnd:
     entries64: int | None = None
     offset64: int | None = None
     disks64: int = 1
+    place64: int | None = None
 
     def packed(self, count: int, start: int, stop: int) -> bytes:
         """Return the end of a zip whose central directory is between these places."""
@@ -160,7 +161,7 @@ class ZipEnd:
             offset64 = start if self.offset64 is None else self.offset64
             before = struct.pack(
                 "<4sQ2H2L4Q4sLQL", b"PK\6\6", 44, 45, 45, 0, 0, entries64, entries64, stop - start, offset64,
-                b"PK\6\7", 0, stop, self.disks64,
+                b"PK\6\7", 0, stop if self.place64 is None else self.place64, self.disks64,
             )  # fmt: skip
             entries = min(entries, 0xFFFF)
         fields = (self.disk, self.disk, entries, entries, size, offset, len(self.comment))

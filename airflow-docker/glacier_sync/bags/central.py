@@ -231,8 +231,10 @@ def _find_end(read: Read, size: int) -> End:
         )
     _, disk, first_disk, here, entries, length, offset, _ = _END.unpack_from(tail, place)
     stop = first + place
-    fields64 = _end64(read, stop)
-    if fields64:
+    located = None
+    end64 = _end64(read, stop)
+    if end64:
+        located, *fields64 = end64
         short = (disk, first_disk, here, entries, length, offset)
         if any(
             one not in (other, _SHORT_IN_ZIP64 if index < 4 else _IN_ZIP64)
@@ -249,15 +251,22 @@ def _find_end(read: Read, size: int) -> End:
         raise NoDirectoryError(f"says its central directory has {length} bytes, more than the file", "a whole zip")
     if offset > _LARGEST:
         raise NoDirectoryError(f"says its central directory begins at byte {offset}", "a whole zip")
-    return End(stop - length, stop, (here, entries), stop - length - offset, tuple(problems))
+    shift = stop - length - offset
+    if located is not None and located + shift != stop:
+        # Whoever follows it would read another directory.
+        problems.append(("has a locator that points elsewhere than to its ZIP64 end", "its place"))
+    return End(stop - length, stop, (here, entries), shift, tuple(problems))
 
 
-def _end64(read: Read, end: int) -> tuple[int, int, int, int, int, int] | None:
-    """Return what the ZIP64 end says in the place of the end, if there is one before it (§4.3.14, §4.3.15)."""
+def _end64(read: Read, end: int) -> tuple[int, int, int, int, int, int, int] | None:
+    """Return where the ZIP64 end is said to be and what it says in the place of the end (§4.3.14, §4.3.15).
+
+    It is None if there is none before the end.
+    """
     locator = read(_LOCATOR.size, end - _LOCATOR.size) if end >= _LOCATOR.size else b""
     if not locator.startswith(_LOCATOR_SIGNATURE):
         return None
-    _, disk, _, disks = _LOCATOR.unpack(locator)
+    _, disk, located, disks = _LOCATOR.unpack(locator)
     place = end - _LOCATOR.size - _END64.size
     found = read(_END64.size, place) if place >= 0 else b""
     if not found.startswith(_END64_SIGNATURE):
@@ -268,7 +277,7 @@ def _end64(read: Read, end: int) -> tuple[int, int, int, int, int, int] | None:
     if disk or disks > 1:
         raise NoDirectoryError("is one of several parts of a zip", "a zip in one file")
     number, first, here, entries, size, offset = fields
-    return number, first, here, entries, size, offset
+    return located, number, first, here, entries, size, offset
 
 
 def _occurrences(data: bytes, part: bytes) -> Iterator[int]:

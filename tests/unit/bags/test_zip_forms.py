@@ -123,6 +123,10 @@ REFUSED: Mapping[str, tuple[Callable[[list[ZipEntry]], list[ZipEntry]], ZipEnd, 
         page(), ZipEnd(zip64=True, entries64=3),
         "W1.bag.zip: has two ends that contradict each other: expected the same in its end and its ZIP64 end",
     ),
+    "ZIP64 end elsewhere than its locator says": (
+        page(), ZipEnd(zip64=True, entries=0xFFFF, size=ZIP64, offset=ZIP64, place64=100),
+        "W1.bag.zip: has a locator that points elsewhere than to its ZIP64 end: expected its place",
+    ),
     "no ZIP64 end": (page(), ZipEnd(offset=ZIP64), "W1.bag.zip: begins as a zip, but needs a ZIP64 end, and has none"),
     "directory larger than the zip": (
         page(), ZipEnd(size=10**9),
