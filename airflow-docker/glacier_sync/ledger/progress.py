@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from glacier_sync.ledger import reading
 from glacier_sync.ledger.claims import check_names, held, let_go
-from glacier_sync.ledger.errors import PhaseOrderError, UnknownObjectError
+from glacier_sync.ledger.errors import ClaimLostError, PhaseOrderError, UnknownObjectError
 from glacier_sync.ledger.facts import EventKind, Phase, Run, WorkFacts
 from glacier_sync.ledger.models import Event, Progress, StagePace, Work
 from glacier_sync.ledger.transaction import Details, Transaction
@@ -129,13 +129,20 @@ def update_work(
 def _row_before(transaction: Transaction, object_id: int, run: Run, phase: Phase) -> Progress | None:
     """Return the row that is to enter the phase, or None if this very run has brought it there already.
 
-    A stage that was killed right after it committed does the same again.
+    A stage that was killed right after it committed does the same again. Raises
+    ClaimLostError if others have the object, or have ended it.
     """
     row = transaction.row(object_id)
-    if row.phase is phase and row.claim_run in (None, run.name) and _entered_by(transaction, row) == run.name:
+    entered_by = _entered_by(transaction, row)
+    if row.phase is phase and row.claim_run in (None, run.name) and entered_by == run.name:
         return None
     if not row.phase.is_terminal:
         held(transaction, object_id, run)
+    elif entered_by != run.name:
+        raise ClaimLostError(
+            f"object {row.id} ({row.object_key}) is {row.phase}: {entered_by} ended it when the lease of {run.name} had "
+            "run out; nothing was recorded; leave it as it is"
+        )
     if phase.rank <= row.phase.rank or row.phase.is_terminal:
         raise PhaseOrderError(
             f"object {row.id} ({row.object_key}) is {row.phase} and can't become {phase}: phases only move forward"

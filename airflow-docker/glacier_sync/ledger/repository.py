@@ -43,6 +43,7 @@ class Ledger:
 
         Raises LedgerConfigurationError if its schema isn't this program's.
         """
+        settings.make_home()
         ledger = cls.from_settings(settings)
         try:
             ledger._check_schema()
@@ -107,8 +108,9 @@ class Ledger:
         """Take up to ``limit`` objects that came in by these ways in hand and return them.
 
         First what the run holds already, also with a lease that has run out;
-        then what is free: what was tried in vain behind what hasn't been tried since,
-        else the nearest restore expiry first, then the oldest. No two
+        then what is free: the nearest restore expiry first, then the oldest. What was
+        tried in vain, or taken over from a claim that ended without a word, goes behind
+        all others for an hour, and twice as long with each further claim, up to 16. No two
         objects in hand have the same key, RID or work. ``without`` are numbers of
         objects that the run doesn't want. With an ``allotment`` only what it has
         room for is taken, beside what is in hand on the run's host.
@@ -142,7 +144,7 @@ class Ledger:
     def release(self, object_id: int, run: Run, message: str, *, in_vain: bool = False) -> None:
         """Give an object back; nothing happens if nobody has it. Raises ClaimLostError.
 
-        One that was tried ``in_vain`` goes behind what hasn't been tried since; any other keeps its place.
+        One that was tried ``in_vain`` goes behind all others for a time, as ``claim`` tells; any other keeps its place.
         """
         with self._writing() as transaction:
             claims.release(transaction, object_id, run, message, in_vain=in_vain)
@@ -181,7 +183,7 @@ class Ledger:
         """Give an object up, with a reason in words and a technical cause; it is in nobody's hands then.
 
         Nothing happens if this run has failed it already. Raises PhaseOrderError
-        if it is synced, ClaimLostError.
+        if this run has synced it, ClaimLostError.
         """
         with self._writing() as transaction:
             progress.fail(transaction, object_id, run, reason, cause, details=details)
@@ -285,6 +287,11 @@ class Ledger:
         """Return the events of an object, or of everything, in the order in which they happened."""
         with self._database.reading() as session:
             return reading.events(session, object_id)
+
+    def lapses(self) -> dict[int, int]:
+        """Return, by objects' numbers, how many claims have ended without a word since an object last came on."""
+        with self._database.reading() as session:
+            return reading.lapses(session)
 
     def remarks(self, rid: str) -> list[LedgerEvent]:
         """Return the remarks on a work from times when no object held it, in order."""

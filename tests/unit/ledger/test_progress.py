@@ -8,7 +8,15 @@ import pytest
 import sqlalchemy as sa
 from tests.support.ledger import START, HandClock, announced, dag_run, record_works, work_key
 
-from glacier_sync.ledger import Ledger, LedgerWork, Phase, PhaseOrderError, UnknownObjectError, WorkFacts
+from glacier_sync.ledger import (
+    ClaimLostError,
+    Ledger,
+    LedgerWork,
+    Phase,
+    PhaseOrderError,
+    UnknownObjectError,
+    WorkFacts,
+)
 from glacier_sync.ledger.models import Event
 
 ONE = dag_run("one")
@@ -118,6 +126,23 @@ def test_what_is_synced_cannot_fail_and_what_failed_cannot_go_on(ledger: Ledger)
         ledger.fail(first, ONE, "bad", "cause")
     with pytest.raises(PhaseOrderError, match="is failed and can't become synced"):
         ledger.advance(second, ONE, Phase.SYNCED, "done")
+
+
+def test_what_others_have_ended_is_lost(ledger: Ledger) -> None:
+    first, second = record_works(ledger, "W1", "W2")
+    ledger.claim(TWO, 2)
+    ledger.advance(first, TWO, Phase.SYNCED, "done")
+    ledger.fail(second, TWO, "bad", "cause")
+    before = (ledger.objects(), ledger.events())
+    with pytest.raises(
+        ClaimLostError, match=f"is synced: {TWO.name} ended it when the lease of {ONE.name} had run out"
+    ):
+        ledger.fail(first, ONE, "bad", "cause")
+    with pytest.raises(ClaimLostError, match="is failed"):
+        ledger.fail(second, ONE, "bad", "cause")
+    with pytest.raises(ClaimLostError, match="is failed"):
+        ledger.advance(second, ONE, Phase.SYNCED, "done")
+    assert (ledger.objects(), ledger.events()) == before
 
 
 def test_to_fail_needs_a_reason(ledger: Ledger, number: int) -> None:

@@ -3,8 +3,10 @@
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from tests.support.ledger import LEASE, HandClock
 from tests.support.pipeline import (
     Bagger,
     Installation,
@@ -12,7 +14,7 @@ from tests.support.pipeline import (
 
 from glacier_sync import pipeline
 from glacier_sync.errors import ConfigurationError, PermanentError, TransientError
-from glacier_sync.ledger import LedgerObject, Run
+from glacier_sync.ledger import Ledger, LedgerObject, Run
 from glacier_sync.pipeline import Context, Done, Failed, RetryLater
 from glacier_sync.pipeline.stage import Stage, run_stage
 from glacier_sync.works import staging_key
@@ -99,3 +101,24 @@ def test_a_stage_leaves_what_is_settled_alone(place: Installation, bag: Bagger) 
     assert run_stage(place.context(SECOND), untouched, failed) == Failed("the page is torn", "PermanentError")
     assert run_stage(place.context(SECOND), untouched, synced) == Done(f"{staging_key('W1TEST02')} is synced already")
     assert place.ledger.events() == before
+
+
+@pytest.mark.parametrize(
+    "error", [PermanentError("the bag is invalid"), TransientError("the disk is busy"), OSError(0)]
+)
+def test_what_an_operator_has_forgotten_meanwhile_is_left_as_it_is(
+    place: Installation, bag: Bagger, error: Exception
+) -> None:
+    clock = HandClock()
+    with Ledger(place.settings.ledger_url.get_secret_value(), lease=LEASE, clock=clock) as ledger:
+        slept = replace(place, ledger=ledger)
+        number = slept.claimed(bag("W1TEST01"), FIRST)
+
+        def work(_context: Context, item: LedgerObject) -> Done:
+            clock.passes(LEASE)
+            ledger.forget([item.id], Run.by_hand(), "hopeless")
+            raise error
+
+        outcome = run_stage(slept.context(FIRST), stage(work), number)
+        assert isinstance(outcome, RetryLater)
+        assert ledger.object(number).forgotten
