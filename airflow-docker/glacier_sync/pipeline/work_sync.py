@@ -27,6 +27,7 @@ from glacier_sync.sync import (
     WorkSync,
     bash_environment,
     load_options,
+    starting_environment,
     sync_script,
     work_listing,
 )
@@ -159,11 +160,18 @@ def list_differences(settings: Settings, stamp: datetime, rid: str, differences:
 
 
 def run_script(text: str) -> str:
-    """Run the bash in this process's stead and return its last line.
+    """Run the bash as the DAG's task does, in an environment of its own, and return its last line.
 
     Raises ScriptFailedError if bash itself failed.
     """
-    done = subprocess.run(["bash", "-c", text], capture_output=True, text=True, errors="surrogateescape", check=False)
+    done = subprocess.run(
+        ["bash", "-c", text],
+        env=starting_environment(inherited_variables()),
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+    )
     if done.returncode:
         raise ScriptFailedError(f"the sync's bash ended with exit status {done.returncode}", cause=done.stderr[-2000:])
     return done.stdout.rstrip("\n").rpartition("\n")[2]

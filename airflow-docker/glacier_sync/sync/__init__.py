@@ -1,6 +1,6 @@
 """The sync: what a site and a work want of it, and the bash that does it."""
 
-from glacier_sync.sync.environment import bash_environment
+from glacier_sync.sync.environment import bash_environment, starting_environment
 from glacier_sync.sync.options import (
     SiteOptionsError,
     SyncOptions,
@@ -33,6 +33,7 @@ __all__ = [
     "machine_trouble",
     "may_replace",
     "site_options",
+    "starting_environment",
     "sync_script",
     "work_listing",
     "work_log",

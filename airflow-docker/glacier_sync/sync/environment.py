@@ -25,6 +25,17 @@ _AWS_VARIABLES = (
     "AWS_CA_BUNDLE",
 )
 _CREDENTIALS_FILE = "AWS_SHARED_CREDENTIALS_FILE"
+_AWS_PREFIX = "AWS_"
+
+
+def starting_environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a run's bash is started with, before its script exports ``bash_environment``'s.
+
+    Of ``inherited`` only Amazon's are in it, the keys too: a site's own programs are no
+    keepers of the ledger's password. ``SHLVL`` tells bash that it isn't the outermost
+    shell, which would read the user's .bashrc where its input is a socket.
+    """
+    return {"SHLVL": "1", **{name: value for name, value in inherited.items() if name.startswith(_AWS_PREFIX)}}
 
 
 def bash_environment(settings: Settings, stamp: datetime, inherited: Mapping[str, str]) -> dict[str, str]:

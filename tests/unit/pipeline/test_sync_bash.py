@@ -106,6 +106,25 @@ def test_another_sync_of_the_work_is_waited_for(place: Installation, bag: Bagger
     assert isinstance(sync.sync(place.context(), number), Done)
 
 
+# --- the bash's environment ------------------------------------------------------------
+
+
+def test_a_site_own_program_sees_amazon_keys_and_nothing_else_of_the_process(
+    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, seen = place.home / "bin", place.home / "seen"
+    shutil.copytree(place.settings.bin_dir, folder)
+    (folder / "audit-tool").write_text(f'#!/usr/bin/env bash\nenv >{seen}\nPATH=${{PATH#*:}} exec audit-tool "$@"\n')
+    (folder / "audit-tool").chmod(0o755)
+    monkeypatch.setenv("GLACIER_SYNC_LEDGER_URL", "postgresql://sync:a-password@ledger/sync")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token")
+    number = place.debagged(bag(RID))
+    assert isinstance(sync.sync(place.context(bin_dir=folder), number), Done)
+    told = seen.read_text().splitlines()
+    assert "AWS_SESSION_TOKEN=a-token" in told
+    assert [line for line in told if line.startswith("GLACIER_SYNC_") or "a-password" in line] == []
+
+
 # --- the end of the process that runs the bash ---------------------------------------
 
 RUN_SCRIPT = "import sys; from glacier_sync.pipeline import work_sync; work_sync.run_script(sys.stdin.read())"
