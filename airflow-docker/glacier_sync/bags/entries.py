@@ -272,6 +272,9 @@ class _Judge:
         before = directory.header(0) if len(directory) else directory.end.start
         if before > 0:
             yield DamagedZip(self._zip_name, f"has {before} bytes before its first entry", "none")
+        if directory.end.shift < 0:
+            lacking = f"lacks {-directory.end.shift} bytes before its first entry"
+            yield DamagedZip(self._zip_name, lacking, "a whole zip")
 
 
 def _is_plain(record: Record) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -181,6 +182,17 @@ def test_a_zip_that_lost_its_beginning_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[20:])
     found = defects_of(path)
     assert f"{PAGE}: begins before the zip: bytes are missing, or its end is damaged: expected a whole zip" in found
+    assert "W1.bag.zip: lacks 20 bytes before its first entry: expected a whole zip" in found
+
+
+def test_places_that_are_all_wrong_by_as_much_are_refused(tmp_path: Path) -> None:
+    path = BagBuilder().zip(tmp_path)
+    data = bytearray(path.read_bytes())
+    for found in re.finditer(b"PK\1\2|PK\5\6", bytes(data)):
+        at = found.start() + (42 if found.group() == b"PK\1\2" else 16)
+        struct.pack_into("<L", data, at, struct.unpack_from("<L", data, at)[0] + 100)
+    path.write_bytes(data)
+    assert defects_of(path) == ["W1.bag.zip: lacks 100 bytes before its first entry: expected a whole zip"]
 
 
 def test_entries_that_the_end_doesnt_count_are_refused(tmp_path: Path) -> None:
