@@ -41,7 +41,7 @@ OF_THE_MACHINE = frozenset(
 
 
 class GlacierSyncError(Exception):
-    """The root of the tree; raised as one of its three branches.
+    """The root of the tree. What is of none of its three branches is tried again a limited number of times.
 
     ``message`` stays one printable line whatever names it quotes: a key or a file
     name may hold line breaks, escape characters and bytes that aren't UTF-8.

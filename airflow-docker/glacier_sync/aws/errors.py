@@ -48,8 +48,8 @@ class NotArchivedError(PermanentError):
     """A restore was asked for an object that isn't archived."""
 
 
-class RequestRefusedError(PermanentError):
-    """The service refused a request for a reason that trying again won't mend."""
+class RequestRefusedError(GlacierSyncError):
+    """Neither known to pass nor to be permanent: the service refused a request for a reason that isn't listed here."""
 
 
 class RequestNotSentError(GlacierSyncError):
@@ -60,8 +60,8 @@ class NoSpaceError(NoRoomError):
     """The disk is full."""
 
 
-class CorruptDownloadError(TransientError):
-    """What arrived isn't what the service says the object is."""
+class CorruptDownloadError(GlacierSyncError):
+    """What arrived isn't what the service says the object is: on its way, which passes, or where it is kept."""
 
 
 class DownloadInProgressError(TransientError):
@@ -90,12 +90,19 @@ class Request:
 _TRANSIENT_CODES = frozenset(
     {
         "BandwidthLimitExceeded",
+        "Busy",
         "EC2ThrottledException",
         "GlacierExpeditedRetrievalNotAvailable",
         "InternalError",
         "InternalFailure",
         "InternalServerError",
+        "KMS.DependencyTimeoutException",
+        "KMS.KMSInternalException",
+        "KMS.KeyUnavailableException",
+        "KMS.LimitExceededException",
         "KMS.ThrottlingException",
+        "KmsThrottled",
+        "LimitExceededException",
         "OperationAborted",
         "OverLimit",
         "PriorRequestNotComplete",
@@ -108,13 +115,17 @@ _TRANSIENT_CODES = frozenset(
         "RequestTimeoutException",
         "ServiceUnavailable",
         "SlowDown",
+        "TemporaryRedirect",
         "ThrottledException",
         "Throttling",
         "ThrottlingException",
+        "TooManyRequests",
         "TooManyRequestsException",
         "TransactionInProgressException",
     }
 )
+# A bucket that isn't known everywhere yet, too slow a request, too many of them.
+_TRANSIENT_STATUSES = frozenset({307, 408, 429})
 _CREDENTIALS_CODES = frozenset(
     {
         "AuthFailure",
@@ -140,15 +151,21 @@ _DENIED_CODES = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
-        "AccountProblem",
-        "AllAccessDisabled",
         "KMS.AccessDeniedException",
+        "KmsAccessDenied",
         "UnauthorizedOperation",
     }
 )
+_ACCOUNT_CODES = frozenset({"AccountProblem", "AllAccessDisabled", "InvalidPayer", "NotSignedUp", "OptInRequired"})
+_REGION_CODES = frozenset(
+    {"301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
+)
 _MISSING_QUEUE_CODES = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
-_MISSING_OBJECT_CODES = frozenset({"404", "405", "MethodNotAllowed", "NoSuchBucket", "NoSuchKey", "NoSuchVersion"})
+_MISSING_BUCKET_CODES = frozenset({"NoSuchBucket"})
+_MISSING_OBJECT_CODES = frozenset({"404", "405", "MethodNotAllowed", "NoSuchKey", "NoSuchVersion"})
 _REPLACED_CODES = frozenset({"412", "PreconditionFailed"})
+# The key service's own codes come with its name before them, in S3's spelling or in SQS's.
+_KEY_SERVICE = "kms"
 _UNKNOWN_REFUSAL = "Amazon refuses the request; see the cause, mend it, then retry"
 
 _CREDENTIALS_ERRORS = (
@@ -184,9 +201,9 @@ def translated(request: Request) -> Iterator[None]:
 def translate(error: ClientError | BotoCoreError, request: Request) -> GlacierSyncError:
     """Return the error of our tree for one of botocore's.
 
-    What passes is an allow-list: throttling, errors 5xx, connections,
-    timeouts, a clock that is wrong. Everything else is configuration or
-    permanent, but for what boto3 itself doesn't know.
+    What passes, what an operator can mend and what is permanent are lists, from
+    Amazon's: S3 API Reference, "Error responses"; SQS and KMS, "Common errors".
+    Of anything else nothing is known.
     """
     if isinstance(error, ClientError):
         return _refused(error, request)
@@ -226,10 +243,13 @@ def _refused(error: ClientError, request: Request) -> GlacierSyncError:
     code = str(answer.get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     cause = f"{error.operation_name}: {code} (HTTP {status}): {' '.join(str(answer.get('Message', '')).split())}"
-    if code in _TRANSIENT_CODES or status >= 500 or code.startswith("5"):
+    if code in _TRANSIENT_CODES or status in _TRANSIENT_STATUSES or status >= 500 or code.startswith("5"):
         hint = "set this machine's clock right" if code == "RequestTimeTooSkewed" else "try again later"
         return ServiceUnavailableError(f"can't {request.doing} for now: Amazon answers {code}; {hint}", cause=cause)
-    kind, advice = _known_refusals(request).get(code, (RequestRefusedError, _UNKNOWN_REFUSAL))
+    known = _known_refusals(request)
+    if code not in known and code.lower().startswith(_KEY_SERVICE):
+        code = _KEY_SERVICE
+    kind, advice = known.get(code, (RequestRefusedError, _UNKNOWN_REFUSAL))
     return kind(f"can't {request.doing}: {advice}", cause=cause)
 
 
@@ -257,6 +277,29 @@ def _known_refusals(request: Request) -> dict[str, tuple[type[GlacierSyncError],
             AccessDeniedError,
             f"access is denied to {request.credentials}; grant {request.needs}, or, as Amazon doesn't say why, "
             "correct the credentials' keys or set this machine's clock right",
+        ),
+        (
+            frozenset({_KEY_SERVICE}),
+            ConfigurationError,
+            "Amazon can't use the KMS key that encrypts it; enable or restore that key",
+        ),
+        (
+            _ACCOUNT_CODES,
+            ConfigurationError,
+            f"Amazon serves the account of {request.credentials}, or the owner's, no more or not in {request.region}; "
+            "see the cause, and settle it with Amazon",
+        ),
+        (
+            _REGION_CODES,
+            ConfigurationError,
+            f"the bucket is in another region than {request.region}; correct the region in intake.yml "
+            "(and AWS_ENDPOINT_URL, if set)",
+        ),
+        (
+            _MISSING_BUCKET_CODES,
+            ConfigurationError,
+            f"there is no such bucket for {request.credentials}; "
+            "create or restore it, or correct queue and profile in intake.yml",
         ),
         (
             _MISSING_QUEUE_CODES,

@@ -51,14 +51,21 @@ class ObjectStore:
 
         With ``etag`` the object must still be the one that was announced.
         Raises ObjectMissingError, ObjectReplacedError, AccessDeniedError,
-        CredentialsError or ServiceUnavailableError.
+        CredentialsError, ServiceUnavailableError, or ConfigurationError if
+        there is no such bucket.
         """
         request = self._request("look up", object_url(bucket, key, version_id), "s3:GetObject and s3:ListBucket")
         pinned: _Pinned = {"IfMatch": f'"{etag}"'} if etag else {}
         with translated(request):
-            head = self._client.head_object(
-                Bucket=bucket, Key=key, ChecksumMode="ENABLED", **version_argument(version_id), **pinned
-            )
+            try:
+                head = self._client.head_object(
+                    Bucket=bucket, Key=key, ChecksumMode="ENABLED", **version_argument(version_id), **pinned
+                )
+            except ClientError as error:
+                # An answer to HEAD has no body that would tell what is missing.
+                if _is_missing(error) and self._lacks_bucket(bucket):
+                    error.response["Error"]["Code"] = "NoSuchBucket"
+                raise
             facts = facts_of(bucket, key, version_id, head)
             if facts.parts is None or not facts.readable:
                 return facts
@@ -112,5 +119,16 @@ class ObjectStore:
                 Source(self._client, request, facts), to, streams=streams, range_size=part_size, progress=progress
             )
 
+    def _lacks_bucket(self, bucket: str) -> bool:
+        try:
+            self._client.head_bucket(Bucket=bucket)
+        except ClientError as error:
+            return _is_missing(error)
+        return False
+
     def _request(self, verb: str, url: str, needs: str) -> Request:
         return Request(f"{verb} {url}", needs, self._region, self._profile)
+
+
+def _is_missing(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] == "404"

@@ -38,10 +38,35 @@ def refusal(code: str, status: int) -> ClientError:
         ("QueueDoesNotExist", 400, aws.QueueUnavailableError, "correct queue, region or profile in intake.yml"),
         ("NoSuchKey", 404, aws.ObjectMissingError, "upload it again"),
         ("404", 404, aws.ObjectMissingError, "upload it again"),
-        ("NoSuchBucket", 404, aws.ObjectMissingError, "upload it again"),
+        ("NoSuchVersion", 404, aws.ObjectMissingError, "upload it again"),
+        ("NoSuchBucket", 404, ConfigurationError, "no such bucket for profile 'nlm'; create or restore it"),
         ("PreconditionFailed", 412, aws.ObjectReplacedError, "request the restore of the new object"),
         ("InvalidObjectState", 403, aws.RestoreExpiredError, "request its restore, then retry"),
+        ("412", 412, aws.ObjectReplacedError, "request the restore of the new object"),
+        ("Busy", 400, aws.ServiceUnavailableError, "try again later"),
+        ("LimitExceededException", 400, aws.ServiceUnavailableError, "try again later"),
+        ("TooManyRequests", 400, aws.ServiceUnavailableError, "try again later"),
+        ("NeverHeardOf", 429, aws.ServiceUnavailableError, "try again later"),
+        ("429", 429, aws.ServiceUnavailableError, "try again later"),
+        ("TemporaryRedirect", 307, aws.ServiceUnavailableError, "try again later"),
+        ("KMS.ThrottlingException", 400, aws.ServiceUnavailableError, "try again later"),
+        ("KMS.LimitExceededException", 400, aws.ServiceUnavailableError, "try again later"),
+        ("KmsThrottled", 400, aws.ServiceUnavailableError, "try again later"),
+        ("KMS.DisabledException", 400, ConfigurationError, "enable or restore that key"),
+        ("KMS.KMSInvalidStateException", 400, ConfigurationError, "enable or restore that key"),
+        ("KMS.NotFoundException", 400, ConfigurationError, "enable or restore that key"),
+        ("KmsDisabled", 400, ConfigurationError, "enable or restore that key"),
+        ("KMS.AccessDeniedException", 400, aws.AccessDeniedError, "grant s3:GetObject"),
+        ("OptInRequired", 403, ConfigurationError, "not in ap-northeast-2; see the cause, and settle it with Amazon"),
+        ("NotSignedUp", 403, ConfigurationError, "settle it with Amazon"),
+        ("InvalidPayer", 403, ConfigurationError, "settle it with Amazon"),
+        ("AllAccessDisabled", 403, ConfigurationError, "settle it with Amazon"),
+        ("AccountProblem", 403, ConfigurationError, "settle it with Amazon"),
+        ("AuthorizationHeaderMalformed", 400, ConfigurationError, "in another region than ap-northeast-2; correct"),
+        ("PermanentRedirect", 301, ConfigurationError, "in another region than ap-northeast-2; correct"),
+        ("301", 301, ConfigurationError, "in another region than ap-northeast-2; correct"),
         ("InvalidArgument", 400, aws.RequestRefusedError, "see the cause, mend it"),
+        ("NeverHeardOf", 409, aws.RequestRefusedError, "see the cause, mend it"),
     ],
 )
 def test_every_refusal_has_its_class_and_says_what_to_do(
@@ -82,9 +107,11 @@ def test_what_boto_itself_raises(error: BotoCoreError, kind: type[GlacierSyncErr
 
 
 def test_the_branches_decide_what_happens_next() -> None:
-    later = (aws.ServiceUnavailableError, aws.QueueUnavailableError, aws.NoSpaceError, aws.CorruptDownloadError)
+    later = (aws.ServiceUnavailableError, aws.QueueUnavailableError, aws.NoSpaceError)
     never = (aws.ObjectMissingError, aws.ObjectReplacedError, aws.RestoreExpiredError, aws.NotArchivedError)
     wrong = (aws.CredentialsError, aws.AccessDeniedError)
+    unknown = (aws.RequestRefusedError, RequestNotSentError, aws.CorruptDownloadError)
     assert all(issubclass(kind, TransientError) for kind in later)
     assert all(issubclass(kind, PermanentError) for kind in never)
     assert all(issubclass(kind, ConfigurationError) for kind in wrong)
+    assert not any(issubclass(kind, (TransientError, PermanentError, ConfigurationError)) for kind in unknown)

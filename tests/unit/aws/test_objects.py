@@ -13,6 +13,7 @@ from glacier_sync.aws import (
 )
 from glacier_sync.aws.facts import facts_of
 from glacier_sync.emulator.server import Emulator
+from glacier_sync.errors import ConfigurationError
 
 
 def test_an_object_in_one_piece(aws: Site) -> None:
@@ -109,7 +110,7 @@ def test_what_is_not_there_or_not_the_same(aws: Site) -> None:
         store.head(aws.bucket, "k", etag="0" * 32)
     with pytest.raises(ObjectMissingError, match=f"can't look up s3://{aws.bucket}/gone: there is no such object"):
         store.head(aws.bucket, "gone")
-    with pytest.raises(ObjectMissingError):
+    with pytest.raises(ConfigurationError, match=r"can't look up s3://no.such.bucket/k: there is no such bucket"):
         store.head("no.such.bucket", "k")
 
 
