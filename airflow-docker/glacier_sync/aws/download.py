@@ -103,8 +103,8 @@ def download(source: Source, to: Path, *, streams: int, range_size: int, progres
         if verdict.wrong:
             part.discard()
             raise CorruptDownloadError(
-                f"{facts.url} arrived damaged: its content differs from what S3 states of it; what arrived is "
-                "removed, try again (if it recurs, the object itself is damaged: upload it again)",
+                f"{facts.url} arrived damaged: {verdict.wrong[0]}; what arrived is removed, try again (if it recurs, "
+                "look for what changes bytes on the way, else the object itself is damaged: upload it again)",
                 cause="; ".join(verdict.wrong),
             )
         part.publish()

@@ -201,3 +201,18 @@ def test_a_request_that_cannot_be_sent_ends_in_words(place: Installation, monkey
     assert isinstance(last, Failed)
     assert "boto3 failed with the request itself; look for what is strange in the names, 2 times" in last.reason
     assert "Invalid header value" in last.cause
+
+
+def test_an_object_that_always_arrives_damaged_is_not_brought_for_ever(
+    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.restored(bag("W1TEST01"))
+    with fault_proxy(place.site.url) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        proxy.faults.extend(Fault(on="GET", flip=100) for _ in range(2))
+        first, last = (place.run(max_unknown_errors=2).outcomes[1] for _ in range(2))
+        assert not proxy.faults
+    assert isinstance(first, RetryLater)
+    assert isinstance(last, Failed)
+    assert "arrived damaged: " in last.reason
+    assert place.working_data() == []
