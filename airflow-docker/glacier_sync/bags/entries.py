@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
@@ -18,7 +17,7 @@ from glacier_sync.bags.central import LOCAL_SIZE, Directory, Record
 from glacier_sync.bags.defects import DamagedZip, Defect, SameName, SpecialFile, UnsafeName, UnsupportedEntry
 from glacier_sync.bags.files import Files, NameIndex
 from glacier_sync.bags.names import shown, unsafe
-from glacier_sync.hashing.entries import DEFLATED, ENCRYPTED, STORED
+from glacier_sync.hashing.entries import DEFLATED, ENCRYPTED, STORED, UNICODE_PATH, other_name
 
 _PATCHED = 0x20
 _UTF8 = 0x800
@@ -27,7 +26,6 @@ _OTHER_METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: 
 _LARGEST_RATIO = 1032
 """How much smaller deflate can make bytes at the most (zlib's documentation, "Maximum Compression Factor")."""
 
-_UNICODE_PATH = 0x7075
 _DOS_KINDS = {0x8: "a volume label", 0x10: "a folder by its attributes", 0x400: "a reparse point"}
 
 _MOST_HELD = 50_000
@@ -284,7 +282,7 @@ def _is_plain(record: Record) -> bool:
         and record.compressed == record.size
         and not record.flags & _ODD_FLAGS
         and (not record.flags & _UTF8 or record.name.isascii())
-        and (not record.extra or _UNICODE_PATH not in dict(record.extra))
+        and (not record.extra or UNICODE_PATH not in dict(record.extra))
         and not record.problem
         and record.attributes >> 28 in _PLAIN_KINDS
         and not record.attributes & _ODD_ATTRIBUTES
@@ -338,11 +336,11 @@ def _contradicted(record: Record) -> str | None:
         except UnicodeDecodeError:
             return "isn't UTF-8, though it is said to be"
     for kind, data in record.extra:
-        if kind != _UNICODE_PATH:
+        if kind != UNICODE_PATH:
             continue
-        is_current = data[:1] == b"\x01" and int.from_bytes(data[1:5], "little") == zlib.crc32(record.name)
-        if is_current and data[5:] != record.name:
-            return f"its Unicode path field has otherwise, as {shown(os.fsdecode(data[5:]))}"
+        other = other_name(data, record.name)
+        if other is not None:
+            return f"its Unicode path field has otherwise, as {shown(os.fsdecode(other))}"
     return None
 
 

@@ -21,14 +21,13 @@ BLOCK = 256 * 1024
 STORED = 0
 DEFLATED = 8
 ENCRYPTED = 0x1 | 0x40 | 0x2000
+UNICODE_PATH = 0x7075
 
 _BYTES_OF_BLOCK = 512
 _LOCAL = struct.Struct("<4s5H3L2H")
 _SIGNATURE = b"PK\x03\x04"
 _EXTRA = struct.Struct("<2H")
 _ZIP64 = 0x0001
-_UNICODE_PATH = 0x7075
-_UNICODE_PATH_BYTES = _UNICODE_PATH.to_bytes(2, "little")
 _DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
 _DESCRIPTORS = {12: "<3L", 16: "<3L", 20: "<L2Q", 24: "<L2Q"}
 """The forms of data descriptors by their lengths; those of 16 and 24 bytes begin with a signature."""
@@ -51,6 +50,12 @@ class Entry(NamedTuple):
     compressed: int
     size: int
     crc: int
+
+
+def other_name(unicode_path: bytes, name: bytes) -> bytes | None:
+    """Return the other name that a Unicode Path field gives an entry; None if it is of an older name (§4.6.9)."""
+    is_current = unicode_path[:1] == b"\x01" and int.from_bytes(unicode_path[1:5], "little") == isal_zlib.crc32(name)
+    return unicode_path[5:] if is_current and unicode_path[5:] != name else None
 
 
 def _checked(entry: Entry, chunks: Iterator[memoryview]) -> Iterator[memoryview]:
@@ -136,7 +141,7 @@ class EntryReader:
             extra = header[length : length + local.extra]
             if len(extra) < local.extra:
                 extra = self._at(entry.header + length, local.extra, start)
-            _check_extra(entry, local, extra)
+            _check_extra(entry, local, bytes(extra))
         end = start + entry.compressed
         _check_room(local, entry.limit - end)
         while start < end:
@@ -192,21 +197,22 @@ def _local_header(entry: Entry, header: memoryview) -> _Local:
     return local
 
 
-def _check_extra(entry: Entry, local: _Local, extra: memoryview) -> None:
+def _check_extra(entry: Entry, local: _Local, extra: bytes) -> None:
     """Hold the extra fields of a local header against the directory (§4.5.3, §4.6.9); raises DamagedEntryError."""
-    if not local.in_zip64 and _UNICODE_PATH_BYTES not in bytes(extra):
-        return
-    sizes = None
+    sizes = []
     while len(extra) >= _EXTRA.size:
         kind, length = _EXTRA.unpack_from(extra)
-        data = bytes(extra[_EXTRA.size : _EXTRA.size + length])
-        if kind == _ZIP64 and sizes is None:
-            sizes = data
-        if kind == _UNICODE_PATH and data[5:] != entry.name:
+        data, extra = extra[_EXTRA.size : _EXTRA.size + length], extra[_EXTRA.size + length :]
+        if len(data) < length:
+            raise DamagedEntryError("has an extra field that reaches beyond its local header", "one inside it")
+        if kind == _ZIP64:
+            sizes.append(data)
+        if kind == UNICODE_PATH and other_name(data, entry.name) is not None:
             raise DamagedEntryError("has another name in a field of its local header", "the same")
-        extra = extra[_EXTRA.size + length :]
+    if any(extra):
+        raise DamagedEntryError("has bytes behind the extra fields of its local header", "none")
     right = struct.pack("<2Q", entry.size, entry.compressed)
-    if local.in_zip64 and sizes != right and not (local.sizes_follow and sizes == bytes(len(right))):
+    if local.in_zip64 and sizes != [right] and not (local.sizes_follow and sizes == [bytes(len(right))]):
         raise DamagedEntryError(_OTHER_SIZES, "the same")
 
 

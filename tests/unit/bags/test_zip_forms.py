@@ -56,6 +56,10 @@ ACCEPTED: Mapping[str, tuple[Callable[[list[ZipEntry]], list[ZipEntry]], ZipEnd]
     "extra fields filled up with zeros": (page(extra=bytes(3), local_extra=bytes(3)), ZipEnd()),
     "Unicode path that is the name": (page(extra=unicode_path(PAGE), local_extra=unicode_path(PAGE)), ZipEnd()),
     "Unicode path of an older name": (page(extra=unicode_path("other", b"older")), ZipEnd()),
+    "Unicode path of an older name in the local header": (page(local_extra=unicode_path("other", b"older")), ZipEnd()),
+    "Unicode path of another version": (
+        page(extra=unicode_path("other", version=b"\2"), local_extra=unicode_path("other", version=b"\2")), ZipEnd()
+    ),
     "ZIP64 sizes": (
         page(
             size=ZIP64, compressed=ZIP64, extra=sizes64(10, 10), local_sizes=(CRC, ZIP64, ZIP64),
@@ -179,6 +183,20 @@ REFUSED: Mapping[str, tuple[Callable[[list[ZipEntry]], list[ZipEntry]], ZipEnd, 
     ),
     "other ZIP64 sizes in the local header": (
         page(local_sizes=(CRC, ZIP64, ZIP64), local_extra=sizes64(10, 11)), ZipEnd(), OTHER_SIZES,
+    ),
+    "ZIP64 field that is too long in the local header": (
+        page(local_sizes=(CRC, ZIP64, ZIP64), local_extra=struct.pack("<2H2Q", 1, 0xFF10, 10, 10)), ZipEnd(),
+        f"{PAGE}: has an extra field that reaches beyond its local header: expected one inside it",
+    ),
+    "extra field that is too long in the local header": (
+        page(local_extra=struct.pack("<2H", 7, 9)), ZipEnd(),
+        f"{PAGE}: has an extra field that reaches beyond its local header: expected one inside it",
+    ),
+    "bytes behind the extra fields of the local header": (
+        page(local_extra=b"\0\0\1"), ZipEnd(), f"{PAGE}: has bytes behind the extra fields of its local header",
+    ),
+    "two ZIP64 fields in the local header": (
+        page(local_sizes=(CRC, ZIP64, ZIP64), local_extra=sizes64(10, 10) + sizes64(10, 11)), ZipEnd(), OTHER_SIZES,
     ),
     "no ZIP64 sizes in the local header": (page(local_sizes=(CRC, ZIP64, ZIP64)), ZipEnd(), OTHER_SIZES),
     "other size in the local header": (page(local_sizes=(CRC, 10, 11)), ZipEnd(), OTHER_SIZES),
