@@ -7,15 +7,16 @@ the process that claimed it on this machine is certainly dead.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from datetime import datetime
+from datetime import timedelta
 from functools import partial
 from itertools import takewhile
+from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, case, or_, select
 
 from glacier_sync.ledger.errors import ClaimLostError, PhaseOrderError
 from glacier_sync.ledger.facts import WORKABLE, EventKind, Phase, Run, Way
-from glacier_sync.ledger.models import Event, Progress
+from glacier_sync.ledger.models import Progress
 from glacier_sync.ledger.processes import is_certainly_dead
 from glacier_sync.ledger.room import Allotment, space_of
 from glacier_sync.ledger.transaction import Transaction
@@ -25,13 +26,9 @@ from glacier_sync.settings import WATCHED_FOLDER
 Names = frozenset[tuple[str, ...]]
 
 _ROWS_AT_ONCE = 50
-# What was tried in vain lets pass what hasn't been tried since; what was taken in one go was tried at one time.
-_IN_TURN = (
-    Progress.tried_on.asc().nulls_first(),
-    Progress.restore_expiry.asc().nulls_last(),
-    Progress.create_time,
-    Progress.id,
-)
+# How long an object that was tried in vain lets others pass, by how often it has been in hand: an outage that puts
+# off a large part of all there is must leave time for the rest, and one failure mustn't cost an object its copy.
+_BACK_OFFS = tuple((1 + doubled, timedelta(hours=2**doubled)) for doubled in range(5))
 
 
 def claim(
@@ -113,13 +110,8 @@ def release(transaction: Transaction, object_id: int, run: Run, message: str, *,
         raise _lost(row, run)
     let_go(row)
     if in_vain:
-        row.tried_on = _taken_on(transaction, row)
+        row.tried_on = transaction.now
     transaction.append(row, EventKind.RELEASED, message, run=run.name)
-
-
-def _taken_on(transaction: Transaction, row: Progress) -> datetime | None:
-    taken = select(func.max(Event.time)).where(Event.object_id == row.id, Event.kind == EventKind.CLAIMED)
-    return transaction.session.scalar(taken)
 
 
 def let_go(row: Progress) -> None:
@@ -150,7 +142,7 @@ def _check_hands(transaction: Transaction, row: Progress, run: Run) -> None:
 
 def _claimed(transaction: Transaction, run: Run) -> tuple[list[Progress], list[Progress]]:
     """Return the objects with a claim that counts, and those whose claim doesn't any more."""
-    rows = select(Progress).where(Progress.claim_run.is_not(None)).order_by(*_IN_TURN)
+    rows = select(Progress).where(Progress.claim_run.is_not(None)).order_by(*_turn(transaction))
     live: list[Progress] = []
     lapsed: list[Progress] = []
     for row in transaction.session.scalars(rows):
@@ -158,10 +150,26 @@ def _claimed(transaction: Transaction, run: Run) -> tuple[list[Progress], list[P
     return live, lapsed
 
 
+def _turn(transaction: Transaction) -> tuple[ColumnElement[Any], ...]:
+    """Return the order in which objects are taken: those that back off last, and else the nearest expiry first."""
+    backs_off = or_(
+        *(
+            and_(Progress.claim_count >= claims, Progress.tried_on > transaction.now - back_off)
+            for claims, back_off in _BACK_OFFS
+        )
+    )
+    return (
+        case((backs_off, Progress.tried_on)).asc().nulls_first(),
+        Progress.restore_expiry.asc().nulls_last(),
+        Progress.create_time.asc(),
+        Progress.id.asc(),
+    )
+
+
 def _free(transaction: Transaction, lapsed: list[int], ways: Collection[Way]) -> Iterator[Progress]:
     """Yield the free objects, locked; one that somebody else has locked by hand is left out."""
     free = or_(Progress.claim_run.is_(None), Progress.id.in_(lapsed))
-    rows = select(Progress).where(Progress.phase.in_(WORKABLE), free).order_by(*_IN_TURN)
+    rows = select(Progress).where(Progress.phase.in_(WORKABLE), free).order_by(*_turn(transaction))
     if Way.FOLDER not in ways:
         rows = rows.where(Progress.queue != WATCHED_FOLDER)
     if Way.QUEUE not in ways:
@@ -197,13 +205,25 @@ def _space_of(row: Progress) -> int:
 
 def _take(transaction: Transaction, row: Progress, run: Run) -> Progress:
     if row.claim_run != run.name:
-        before = f", after {holder(row)} let its lease run out or ended" if row.claim_run else ""
+        if row.claim_run:
+            _record_lapse(transaction, row)
         let_go(row)
         row.claim_run, row.claim_host, row.claim_process = run.name, run.host, run.process
         row.claim_count += 1
-        transaction.append(row, EventKind.CLAIMED, f"taken in hand by {run.name}{before}", run=run.name)
+        transaction.append(row, EventKind.CLAIMED, f"taken in hand by {run.name}", run=run.name)
     row.claim_until = transaction.now + transaction.lease
     return row
+
+
+def _record_lapse(transaction: Transaction, row: Progress) -> None:
+    """Record that a claim ended without a word.
+
+    Once the object goes on in its turn. If that ends so too, it is perhaps the object
+    that the process died of, with all others that it had in hand: it backs off.
+    """
+    row.tried_on = transaction.now
+    message = f"the claim of {holder(row)} ended without a word: its process was killed, or the machine stopped"
+    transaction.append(row, EventKind.LAPSED, message, run=row.claim_run)
 
 
 def is_live(transaction: Transaction, row: Progress, run: Run) -> bool:

@@ -56,6 +56,7 @@ class EventKind(StrEnum):
     MESSAGE_REJECTED = auto()
     CLAIMED = auto()
     RELEASED = auto()
+    LAPSED = auto()
     NOTE = auto()
     UNKNOWN_ERROR = auto()
     WORKS_FOUND = auto()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sqlalchemy import JSON, and_, func, or_, select, type_coerce
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from glacier_sync.ledger.errors import UnknownObjectError
 from glacier_sync.ledger.facts import EventKind, Forgotten, LedgerEvent, LedgerObject, LedgerWork, Phase, StageProgress
 from glacier_sync.ledger.models import Event, Progress, StagePace, Work
 from glacier_sync.ledger.text import escape
 from glacier_sync.progress import Pace
+
+_ANNOUNCED = func.coalesce(Progress.event_time, Progress.create_time)
 
 
 def object_by_id(session: Session, object_id: int) -> LedgerObject:
@@ -28,10 +30,11 @@ def objects(session: Session, phases: Collection[Phase] | None, limit: int | Non
 
 
 def find(session: Session, name: str) -> list[LedgerObject]:
-    """Return the objects with that key, with a key of that RID, or that hold that work; oldest first."""
+    """Return the objects with that key, with a key of that RID, or that hold that work, as they were announced."""
     holding = select(Work.object_id).where(Work.rid == name)
     named = or_(Progress.object_key == name, Progress.rid == name, Progress.id.in_(holding))
-    return [facts_of(row) for row in session.scalars(select(Progress).where(named).order_by(Progress.id))]
+    rows = select(Progress).where(named).order_by(_ANNOUNCED, Progress.id)
+    return [facts_of(row) for row in session.scalars(rows)]
 
 
 def synced_later(session: Session, object_id: int, rid: str) -> LedgerObject | None:
@@ -40,10 +43,10 @@ def synced_later(session: Session, object_id: int, rid: str) -> LedgerObject | N
     Of two that were announced at the same moment the one that was recorded later is newer.
     """
     row = _row(session, object_id)
-    announced, moment = func.coalesce(Progress.event_time, Progress.create_time), row.event_time or row.create_time
-    is_later = or_(announced > moment, and_(announced == moment, Progress.id > row.id))
+    moment = row.event_time or row.create_time
+    is_later = or_(_ANNOUNCED > moment, and_(_ANNOUNCED == moment, Progress.id > row.id))
     later = select(Progress).join(Work).where(Work.rid == rid, Work.phase == Phase.SYNCED, is_later)
-    found = session.scalar(later.order_by(announced.desc(), Progress.id.desc()).limit(1))
+    found = session.scalar(later.order_by(_ANNOUNCED.desc(), Progress.id.desc()).limit(1))
     return None if found is None else facts_of(found)
 
 
@@ -53,6 +56,15 @@ def events(session: Session, object_id: int | None) -> list[LedgerEvent]:
     if object_id is not None:
         rows = rows.where(Event.object_id == object_id)
     return [_event(row) for row in session.scalars(rows)]
+
+
+def lapses(session: Session) -> dict[int, int]:
+    """Return how many claims on each object have ended without a word since its last phase or attempt began."""
+    earlier = aliased(Event)
+    steps = earlier.kind.in_([*Phase, EventKind.RETRIED])
+    last = select(func.max(earlier.id)).where(earlier.object_id == Event.object_id, steps).scalar_subquery()
+    since = select(Event.object_id, func.count()).where(Event.kind == EventKind.LAPSED, Event.id > last)
+    return {number: count for number, count in session.execute(since.group_by(Event.object_id)) if number is not None}
 
 
 def remarks(session: Session, rid: str) -> list[LedgerEvent]:

@@ -43,7 +43,6 @@ class Ledger:
 
         Raises LedgerConfigurationError if its schema isn't this program's.
         """
-        settings.make_home()
         ledger = cls.from_settings(settings)
         try:
             ledger._check_schema()
@@ -271,7 +270,10 @@ class Ledger:
             return reading.objects(session, phases, limit)
 
     def find(self, name: str) -> list[LedgerObject]:
-        """Return the objects that hold this work, have a key of this RID, or exactly this key; oldest first."""
+        """Return the objects that hold this work, have a key of this RID, or exactly this key, as they were announced.
+
+        The newest comes last. What no event has announced counts by when it was recorded.
+        """
         with self._database.reading() as session:
             return reading.find(session, name)
 
@@ -315,7 +317,8 @@ class Ledger:
             return
         folder = Path(str(self._database.url.database)).parent
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            # Messages and what they announce aren't everybody's to read. A folder that is there keeps its mode.
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             kind = LedgerUnavailableError if error.errno in _PASSING else LedgerConfigurationError
             raise kind(

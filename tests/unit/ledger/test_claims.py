@@ -39,46 +39,6 @@ def test_a_claim_says_who_has_it_and_until_when(ledger: Ledger) -> None:
     assert (event.kind, event.run) == ("claimed", ONE.name)
 
 
-def test_nearest_expiry_comes_first_then_the_oldest(ledger: Ledger, clock: HandClock) -> None:
-    for rid, days in (("W1", None), ("W2", 5), ("W3", 1), ("W4", 5), ("W5", None)):
-        expiry = None if days is None else START + timedelta(days=days)
-        ledger.record("nlm", rid, [announced(work_key(rid), expiry=expiry)], [])
-        clock.passes(MINUTE)
-    assert [row.rid for row in ledger.claim(ONE, 10)] == ["W3", "W2", "W4", "W1", "W5"]
-
-
-def test_what_was_tried_in_vain_goes_behind_what_has_not_been_tried_since(ledger: Ledger, clock: HandClock) -> None:
-    for days in (1, 2, 3, 4, 5):
-        expiry = START + timedelta(days=days)
-        ledger.record("nlm", f"m{days}", [announced(work_key(f"W{days}"), expiry=expiry)], [])
-    turns = []
-    for turn in range(5):
-        clock.passes(MINUTE)
-        taken = ids(ledger, dag_run(f"turn {turn}"), 2)
-        turns.append(taken)
-        # They end in another order than that of their turns, one of them only after its lease has run out.
-        for number in reversed(taken):
-            clock.passes(MINUTE)
-            ledger.release(number, dag_run(f"turn {turn}"), "its archive is away", in_vain=True)
-    assert turns == [[1, 2], [3, 4], [5, 1], [2, 3], [4, 1]]
-
-
-def test_what_is_given_back_or_was_killed_or_is_tried_anew_keeps_its_turn(ledger: Ledger, clock: HandClock) -> None:
-    first, second = record_works(ledger, "W1", "W2")
-    ids(ledger, ONE, 1)
-    ledger.release(first, ONE, "no room")
-    assert ids(ledger, ONE, 1) == [first]
-    clock.passes(LEASE)
-    assert ids(ledger, TWO, 1) == [first]
-    ledger.release(first, TWO, "its archive is away", in_vain=True)
-    assert ids(ledger, TWO, 1) == [second]
-    ledger.release(second, TWO, "given back")
-    ledger.hold(first, ONE)
-    ledger.fail(first, ONE, "bad", "cause")
-    ledger.retry([first], ONE)
-    assert ids(ledger, TWO, 1) == [first]
-
-
 def test_no_more_than_the_limit_is_taken(ledger: Ledger) -> None:
     first, second, third = record_works(ledger, "W1", "W2", "W3")
     assert ids(ledger, ONE, 0) == []
@@ -115,7 +75,7 @@ def test_a_lease_that_has_run_out_is_free_for_others(ledger: Ledger, clock: Hand
     clock.passes(timedelta(microseconds=1))
     assert ids(ledger, TWO) == [number]
     assert ledger.object(number).claim_count == 2
-    assert ONE.name in ledger.events(number)[-1].message
+    assert [event.kind for event in ledger.events(number)[-2:]] == ["lapsed", "claimed"]
 
 
 def test_renewing_keeps_a_claim_alive(ledger: Ledger, clock: HandClock) -> None:
@@ -343,6 +303,13 @@ def test_a_dead_process_of_this_host_holds_nothing_if_it_is_certain(
     ids(ledger, dead)
     assert ids(ledger, process_run("far", host="elsewhere")) == []
     assert ids(ledger, process_run("next")) == ([number] if free else [])
+
+
+def test_a_dead_process_ends_its_claim_without_a_word(ledger: Ledger) -> None:
+    (number,) = record_works(ledger, "W1")
+    ids(ledger, process_run("dead", start="1"))
+    assert ids(ledger, process_run("next")) == [number]
+    assert ledger.lapses() == {number: 1}
 
 
 def test_a_process_that_has_ended_unnoticed_by_its_parent_holds_nothing() -> None:
