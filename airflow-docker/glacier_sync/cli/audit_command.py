@@ -30,6 +30,7 @@ def audit(
     Example: glacier-sync audit W1NLM4700 staging/W1NLM4701
     """
     settings = configured()
+    settings.make_home()
     stamp = datetime.now(UTC)
     audits: list[WorkAudit] = []
     errors = output.Errors()

@@ -169,5 +169,6 @@ def _print_options(options: SyncOptions) -> None:
 @contextmanager
 def _by_hand() -> Iterator[ByHand]:
     settings = configured()
+    settings.make_home()
     with Ledger.open(settings) as ledger, progress_shown() as progress:
         yield ByHand(settings, ledger, datetime.now(UTC), progress)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
@@ -127,6 +127,7 @@ def _engine(url: URL) -> Engine:
             cause=str(error),
         ) from error
     if url.get_backend_name() == "sqlite":
+        event.listen(engine, "do_connect", _make_sqlite_file)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -139,6 +140,14 @@ def _arguments(url: URL) -> dict[str, Any]:
     defaults = {name: value for name, value in _POSTGRESQL_CONNECTION.items() if name not in url.query}
     given = url.normalized_query.get("options", ())
     return {**defaults, "options": " ".join((_POSTGRESQL_OPTIONS, *given))}
+
+
+def _make_sqlite_file(_dialect: Any, _record: Any, arguments: Sequence[Any], parameters: Mapping[str, Any]) -> None:
+    """Make a missing file its user's alone, as SQLite wouldn't; SQLite gives the files beside it the same mode."""
+    if not parameters.get("uri"):
+        # Made without being opened: closing it would take the locks of this process's other connections.
+        with suppress(OSError):
+            os.mknod(arguments[0], 0o600)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

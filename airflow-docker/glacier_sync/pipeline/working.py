@@ -74,6 +74,7 @@ def prepare(settings: Settings) -> None:
 
     Raises ConfigurationError if they can't be made or written to.
     """
+    settings.make_home()
     for folder in (settings.download_dir, settings.work_dir, settings.log_dir):
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -137,6 +138,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put values in files (``*_FILE``) between the environment and ``.env``."""
         return init_settings, env_settings, _ValueFiles(settings_cls), dotenv_source(settings_cls)
+
+    def make_home(self) -> None:
+        """Make the state folder, its user's alone: messages and works in it aren't everybody's to read.
+
+        One that is there keeps its mode. Where it can't be made nothing happens: whoever needs it says so.
+        """
+        with suppress(OSError):
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
     def pools(self) -> dict[str, int]:

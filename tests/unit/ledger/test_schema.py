@@ -148,6 +148,22 @@ def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path, folder:
         opened(f"sqlite:///{tmp_path / folder / 'ledger.sqlite'}")
 
 
+def test_a_new_file_is_its_users_alone_and_one_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "ledger.sqlite"
+    before = os.umask(0o022)
+    try:
+        with opened(f"sqlite:///{path}") as ledger:
+            ledger.record("nlm", "m1", [announced()], [])
+            modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+            path.chmod(0o640)
+    finally:
+        os.umask(before)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert modes == {"ledger.sqlite": 0o600, "ledger.sqlite-wal": 0o600, "ledger.sqlite-shm": 0o600}
+    opened(f"sqlite:///{path}").close()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_server_without_tables_is_not_migrated_in_passing(postgres_database: str) -> None:
     with pytest.raises(LedgerConfigurationError, match=r"has schema none, expected \d+: run the migration: python -m"):
         opened(postgres_database)

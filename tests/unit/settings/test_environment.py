@@ -1,5 +1,6 @@
 """Settings: where each value comes from, and what a mistake is told."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,6 @@ from glacier_sync.settings import load_settings
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    import os
-
     for name in [name for name in os.environ if name.startswith("GLACIER_SYNC_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("GLACIER_SYNC_HOME", str(tmp_path))
@@ -140,3 +139,28 @@ def test_a_value_file_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, h
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("GLACIER_SYNC_LOG_DIR", "")
     assert load_settings().log_dir == home / "logs"
+
+
+def test_the_state_folder_is_made_for_its_user_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = home / "below" / "state"
+    monkeypatch.setenv("GLACIER_SYNC_HOME", str(made))
+    before = os.umask(0o022)
+    try:
+        load_settings().make_home()
+    finally:
+        os.umask(before)
+    assert (made.stat().st_mode & 0o777, made.parent.stat().st_mode & 0o777) == (0o700, 0o755)
+
+
+def test_a_state_folder_that_is_there_keeps_its_mode(home: Path) -> None:
+    home.chmod(0o750)
+    load_settings().make_home()
+    assert home.stat().st_mode & 0o777 == 0o750
+
+
+def test_a_state_folder_that_cannot_be_made_is_told_by_who_needs_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv("GLACIER_SYNC_HOME", str(home / "file" / "state"))
+    load_settings().make_home()
