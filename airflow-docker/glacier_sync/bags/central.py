@@ -215,20 +215,7 @@ def _find_end(read: Read, size: int) -> End:
     """Find the one end of the central directory, and its ZIP64 end if it has one (§4.3.14 to §4.3.16)."""
     first = max(size - _END.size - _LONGEST_COMMENT, 0)
     tail = read(size - first, first)
-    places = [place for place in _occurrences(tail, _END_SIGNATURE) if place + _END.size <= len(tail)]
-    if not places:
-        raise NoDirectoryError("has no end of its central directory", "a whole zip")
-    lasts = [place + _END.size + _comment_length(tail, place) for place in places]
-    whole = [place for place, last in zip(places, lasts, strict=True) if last == len(tail)]
-    place = whole[-1] if whole else places[-1]
-    problems = []
-    if len(whole) > 1 or places[-1] > place:
-        problems.append(("has another end of its central directory in its comment", "one end"))
-    if not whole:
-        behind = lasts[-1] < len(tail)
-        problems.append(
-            ("has bytes behind its end", "nothing there") if behind else ("is cut off in its comment", "a whole zip")
-        )
+    place, problems = _last_end(tail)
     _, disk, first_disk, here, entries, length, offset, _ = _END.unpack_from(tail, place)
     stop = first + place
     located = None
@@ -256,6 +243,25 @@ def _find_end(read: Read, size: int) -> End:
         # Whoever follows it would read another directory.
         problems.append(("has a locator that points elsewhere than to its ZIP64 end", "its place"))
     return End(stop - length, stop, (here, entries), shift, tuple(problems))
+
+
+def _last_end(tail: bytes) -> tuple[int, list[tuple[str, str]]]:
+    """Return the place of the end that is meant in the last bytes of a zip, and what is wrong there."""
+    places = [place for place in _occurrences(tail, _END_SIGNATURE) if place + _END.size <= len(tail)]
+    if not places:
+        raise NoDirectoryError("has no end of its central directory", "a whole zip")
+    lasts = [place + _END.size + _comment_length(tail, place) for place in places]
+    whole = [place for place, last in zip(places, lasts, strict=True) if last == len(tail)]
+    place = whole[-1] if whole else places[-1]
+    problems = []
+    if len(whole) > 1 or places[-1] > place:
+        problems.append(("has another end of its central directory in its comment", "one end"))
+    if not whole:
+        behind = lasts[-1] < len(tail)
+        problems.append(
+            ("has bytes behind its end", "nothing there") if behind else ("is cut off in its comment", "a whole zip")
+        )
+    return place, problems
 
 
 def _end64(read: Read, end: int) -> tuple[int, int, int, int, int, int, int] | None:
