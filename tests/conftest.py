@@ -1,5 +1,7 @@
 """What holds for all tests."""
 
+import random
+import secrets
 import signal
 from pathlib import Path
 
@@ -26,8 +28,17 @@ def pytest_configure(config: pytest.Config) -> None:
     can't trap it any more.
     """
     settings.load_profile("faults" if config.getoption("--faults") else "tests")
+    # What isn't asked for as faults makes the same choices each time.
+    if config.getoption("--faults-seed") is None:
+        config.option.faults_seed = secrets.randbelow(2**32) if config.getoption("--faults") else 0
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture
+def dice(request: pytest.FixtureRequest) -> random.Random:
+    """Random choices of a test's own, which the session's seed repeats."""
+    return random.Random(f"{request.config.getoption('--faults-seed')} {request.node.name}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

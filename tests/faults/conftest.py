@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import random
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,14 +23,6 @@ emulator_client = support.emulator_client
 aws = support.aws
 
 _MEMORY = Path("/dev/shm")
-_SEED = pytest.StashKey[int]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # The fast part makes the same choices each time, where nothing else is asked for.
-    chosen = secrets.randbelow(2**32) if config.getoption("--faults") else 0
-    seed = config.getoption("--faults-seed")
-    config.stash[_SEED] = chosen if seed is None else seed
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -40,16 +30,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     ended = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, [])]
     rows = kinds.table(ended)
     if injected := {kind: row for kind, row in rows.items() if row.times}:
-        terminalreporter.section(f"faults, --faults-seed {config.stash[_SEED]}")
+        terminalreporter.section(f"faults, --faults-seed {config.getoption('--faults-seed')}")
         terminalreporter.write(kinds.as_markdown(injected))
     if path := config.getoption("--faults-table"):
         path.write_text(kinds.as_markdown(rows), encoding="utf-8")
-
-
-@pytest.fixture
-def dice(request: pytest.FixtureRequest) -> random.Random:
-    """Random choices of a test's own, which the session's seed repeats."""
-    return random.Random(f"{request.config.stash[_SEED]} {request.node.name}")
 
 
 class Note:

@@ -315,11 +315,14 @@ def test_a_kill_in_the_middle_of_a_copy(feeding: Feeding, bag: Bagger) -> None:
 
 @pytest.mark.parametrize("away", FOLDERS)
 def test_killed_at_any_moment(
-    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, away: str
+    place: Installation,
+    bag: Bagger,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    elsewhere: Path,
+    away: str,
+    dice: random.Random,
 ) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    dice = random.Random(seed)
     feeding = made_at(place, monkeypatch, **{away: elsewhere})
     made = bag("W1TEST01")
     content = made.zip_path.read_bytes()

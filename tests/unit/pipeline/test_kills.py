@@ -123,10 +123,7 @@ def test_killed_at_one_moment_after_the_other(place: Installation, bag: Bagger, 
     assert len(place.ledger.objects()) == 1
 
 
-def test_killed_at_any_moment(place: Installation, bag: Bagger, runs: list[Any]) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    dice = random.Random(seed)
+def test_killed_at_any_moment(place: Installation, bag: Bagger, runs: list[Any], dice: random.Random) -> None:
     bagged = [bag("W1TEST01", "W1TEST02"), bag("W1TEST03"), bag("W1TEST04")]
     for made in bagged:
         place.restored(made)

@@ -384,10 +384,7 @@ def test_a_kill_before_the_file_is_removed(place: Installation, bag: Bagger) -> 
     assert place.working_data() == []
 
 
-def test_killed_at_any_moment(place: Installation, bag: Bagger) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    dice = random.Random(seed)
+def test_killed_at_any_moment(place: Installation, bag: Bagger, dice: random.Random) -> None:
     made = bag("W1TEST01", "W1TEST02")
     path = put(place, made)
     for _ in range(RANDOM_KILLS):
