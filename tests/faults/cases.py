@@ -20,13 +20,16 @@ _AT_ONCE = 3
 class Case:
     """Bags that are restored, and runs on them that are struck one after the other; ``settings`` are changed.
 
-    Those that are ``fed`` come through the watched folder.
+    Those that are ``fed`` come through the watched folder, ``hopeless`` ones have to
+    fail, and the archive has an ``earlier`` bag's works, which they replace.
     """
 
     bags: Sequence[Bag]
     strikes: Sequence[Strike]
     settings: Mapping[str, object] = field(default_factory=dict)
     fed: bool = False
+    hopeless: bool = False
+    earlier: Bag | None = None
 
     @property
     def small(self) -> str | None:
@@ -63,11 +66,20 @@ def happen(scenes: Scenes, cases: Iterable[Case]) -> Outcome:
     return outcome
 
 
-def boundaries(scenes: Scenes, *bagged: Bag, fed: bool = False, **changed: object) -> list[str]:
-    """Return the boundaries of a run that nothing happens to; its scene is as ``Scenes.scene`` says."""
+def boundaries(
+    scenes: Scenes,
+    *bagged: Bag,
+    fed: bool = False,
+    hopeless: bool = False,
+    earlier: Bag | None = None,
+    **changed: object,
+) -> list[str]:
+    """Return the boundaries of a run that nothing happens to; its scene is as ``Scenes.scene`` and ``Case`` say."""
     with scenes.scene(*bagged, fed=fed, **changed) as scene:
+        if earlier:
+            scene.replaces(earlier)
         reached = scene.boundaries()
-        _require(invariants.in_the_end(scene))
+        _require(invariants.in_the_end(scene, hopeless=hopeless))
     return reached
 
 
@@ -93,12 +105,14 @@ def _judged(scenes: Scenes, case: Case) -> Outcome:
     outcome = Outcome()
     try:
         with scenes.scene(*case.bags, small=case.small, fed=case.fed, **case.settings) as scene:
+            if case.earlier:
+                scene.replaces(case.earlier)
             for strike in case.strikes:
                 outcome.strikes += scene.struck(strike)
                 outcome.findings.add(invariants.at_any_time(scene))
                 scene.mend()
             scene.recover()
-            outcome.findings.add(invariants.in_the_end(scene))
+            outcome.findings.add(invariants.in_the_end(scene, hopeless=case.hopeless))
             _require(outcome.findings)
     except Exception as error:  # noqa: BLE001 - the other cases go on
         outcome.broken.append(f"{case}: {error}")

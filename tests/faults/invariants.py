@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.scene import Scene
-from tests.support.pipeline import Bag, is_archived, messages_left
+from tests.support.pipeline import Bag, is_archived, messages_left, tree
 
 from glacier_sync.ledger import LedgerObject, Phase
 from glacier_sync.pipeline import fixity
@@ -37,8 +37,9 @@ class Findings:
 def at_any_time(scene: Scene) -> Findings:
     """Judge what must hold at every instant.
 
-    No message and no original is lost, what has its name in the archive is whole, and
-    nothing lies where the archive isn't mounted.
+    No message and no original is lost, what has its name in the archive is whole, or a
+    mixture of whole files where it replaces an earlier one, and nothing lies where the
+    archive isn't mounted.
     """
     found = Findings()
     if scene.incoming_dir:
@@ -49,7 +50,7 @@ def at_any_time(scene: Scene) -> Findings:
         f"{work.name} has its name in the archive, and isn't whole"
         for bag in scene.bags
         for work in bag.works
-        if scene.place.archived(work.name).exists() and not is_archived(scene.place, work)
+        if scene.place.archived(work.name).exists() and not _is_whole(scene, work)
     ]
     if scene.archive_away.exists():
         found.left += [f"{path} where the archive isn't mounted" for path in _files(scene.archive_root)]
@@ -72,7 +73,7 @@ def in_the_end(scene: Scene, *, hopeless: bool = False, restores: int = 1) -> Fi
             found.duplicated.append(f"{bag.key} is {len(own)} times in the ledger")
         for item in own:
             if hopeless:
-                _judge_failed(item, found)
+                _judge_failed(scene, item, found)
             else:
                 _judge_synced(scene, bag, item, found, restores)
     if messages_left(place.site):
@@ -83,6 +84,14 @@ def in_the_end(scene: Scene, *, hopeless: bool = False, restores: int = 1) -> Fi
     found.left += [f"{name} in the working folder" for name in place.working_data()]
     found.left += [f"{path} in the archive" for path in _archived(scene) if path.name not in synced]
     return found
+
+
+def _is_whole(scene: Scene, work: Path) -> bool:
+    if work.name not in scene.earlier:
+        return is_archived(scene.place, work)
+    found = tree(scene.place.archived(work.name), without=[f"{work.name}.bag/"])
+    before = tree(scene.earlier[work.name])
+    return before.keys() <= found.keys() and found.items() <= before.items() | tree(work).items()
 
 
 def _lost_messages(scene: Scene) -> Iterator[str]:
@@ -103,9 +112,13 @@ def _judge_folders(scene: Scene, found: Findings) -> None:
     found.duplicated += [f"{path}" for bag in scene.bags for path in scene.originals(bag)[1:]]
 
 
-def _judge_failed(item: LedgerObject, found: Findings) -> None:
+def _judge_failed(scene: Scene, item: LedgerObject, found: Findings) -> None:
     if item.phase is not Phase.FAILED or not item.failure_reason:
         found.lost.append(f"{item.key} is {item.phase}: {item.failure_reason}")
+    if (times := scene.place.kinds(item.id).count("failed")) > 1:
+        found.duplicated.append(f"{item.key} failed {times} times")
+    if item.claimed_by:
+        found.left.append(f"{item.key} is still claimed by {item.claimed_by}")
 
 
 def _judge_synced(scene: Scene, bag: Bag, item: LedgerObject, found: Findings, restores: int) -> None:

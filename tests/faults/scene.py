@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import json
 import os
 import resource
 import shutil
 import signal
 import socket
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from tests.faults.hooks import boundaries
 from tests.support.aws import Site
 from tests.support.disks import disk
@@ -32,6 +35,7 @@ from tests.support.pipeline import (
 )
 from tests.support.processes import PROCESSES, start, wait_for_end
 
+from glacier_sync.cli import app
 from glacier_sync.ledger import Ledger
 from glacier_sync.settings import Settings
 
@@ -44,16 +48,20 @@ PARTS = ("data", "archive", "logs", "ledger")
 MOUNT = "mount"
 _FOLDERS = ("incoming_dir", "watched_dir", "retention_dir")
 
-HOST, FILES = "FAULTS_HOST", "FAULTS_FILES"
+HOST, FILES, COMMAND = "FAULTS_HOST", "FAULTS_FILES", "FAULTS_COMMAND"
+# With it ``glacier-sync`` says that something can't be done as things stand.
+REFUSED = 2
 _CLONE_NEWUTS = 0x04000000
 
 _HOOKS = Path(boundaries.__file__).parent
 _numbers = itertools.count(1)
 
+Command = Sequence[str]
+
 
 @dataclass(frozen=True)
 class Strike:
-    """A fault that strikes a run at the boundary numbered ``at``, or ``after`` so many seconds.
+    """A fault that strikes a run ``at`` a boundary, by its number or beginning, or ``after`` so many seconds.
 
     ``what`` is killed: the ``run`` (its process alone: what it started goes on), its
     ``group`` (all of it, as a container's death does), or the ``helper`` (the program
@@ -63,7 +71,7 @@ class Strike:
     """
 
     what: str
-    at: int | None = None
+    at: int | str | None = None
     after: float | None = None
 
     @property
@@ -83,6 +91,8 @@ class Scene:
     environment: Mapping[str, str]
     bags: list[Bag] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
+    # Works that the archive has, and that are to be replaced, by RID.
+    earlier: dict[str, Path] = field(default_factory=dict)
 
     @property
     def queue_url(self) -> str:
@@ -97,6 +107,13 @@ class Scene:
                 shutil.copy(bag.zip_path, self.incoming_dir)
             else:
                 self.place.site.send(message(record(self.place.site, bag.key)))
+
+    def replaces(self, bag: Bag) -> None:
+        """Put a bag's works into the archive, whose copies the site replaces."""
+        self.place.say({"sync": {"replace": True}})
+        for work in bag.works:
+            shutil.copytree(work, self.place.archived(work.name))
+            self.earlier[work.name] = work
 
     def key_of(self, bag: Bag) -> str:
         """Return the key that a bag has in the ledger."""
@@ -118,15 +135,29 @@ class Scene:
         found = (path for folder in folders if folder for path in folder.rglob(bag.zip_path.name))
         return [path for path in found if path.read_bytes() == bag.zip_path.read_bytes()]
 
-    def boundaries(self) -> list[str]:
-        """Run the pipeline and return its boundaries."""
-        return self._traced(self._new_trace(), "", "")
+    def boundaries(self, command: Command = ()) -> list[str]:
+        """Run the pipeline, or a command, and return its boundaries."""
+        return self._traced(self._new_trace(), "", "", command)
 
-    def struck(self, strike: Strike) -> bool:
-        """Run the pipeline until the strike, or what comes of it, ends it; tell whether it was not over before."""
+    def stopped(self, at: int | str) -> Any:
+        """Start a run that stops at a boundary with all that it has started, and return it when it has."""
+        trace = self._new_trace()
+        process = self._start({boundaries.TRACE: str(trace), boundaries.AT: str(at), boundaries.HOW: boundaries.STOP})
+        until = time.monotonic() + SECONDS
+        while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+            assert process.is_alive(), f"a run ended before {at}"
+            assert time.monotonic() < until, f"a run didn't come to {at}"
+            time.sleep(PAUSE)
+        return process
+
+    def struck(self, strike: Strike, command: Command = ()) -> bool:
+        """Run the pipeline until the strike, or what comes of it, ends it; tell whether it was not over before.
+
+        Instead of the pipeline it may be another command of ``glacier-sync``.
+        """
         if strike.after is None:
             trace = self._new_trace()
-            self._traced(trace, str(strike.at), self._how(strike))
+            self._traced(trace, str(strike.at), self._how(strike), command)
             return Path(f"{trace}{boundaries.STRUCK}").exists()
         process = self._start({})
         wait_for_end(process, strike.after)
@@ -152,9 +183,21 @@ class Scene:
         """Where that is while it isn't mounted."""
         return Path(f"{self.archive_root}{boundaries.MOVED}")
 
-    def start(self, *, host: str = "", files: int = 0) -> Any:
-        """Start a run: on another machine, by its name, or with so few open files."""
-        return self._start({HOST: host, FILES: str(files)})
+    def start(self, *, files: int = 0) -> Any:
+        """Start a run, which may have so few open files."""
+        return self._start({FILES: str(files)})
+
+    def on(self, host: str) -> Scene:
+        """Return the same site as another machine has it, by its name: with a disk of its own for what is in work."""
+        settings = self.place.settings.model_copy(update={"data_dir": self.place.home / f"data-of-{host}"})
+        environment = {**self.environment, HOST: host, "GLACIER_SYNC_DATA_DIR": str(settings.data_dir)}
+        return replace(self, place=replace(self.place, settings=settings), environment=environment)
+
+    def do(self, *command: str) -> None:
+        """Do what ``glacier-sync`` does with these words; it may refuse to."""
+        process = self._start({COMMAND: json.dumps(command)})
+        wait_for_end(process, SECONDS)
+        assert process.exitcode in (0, REFUSED), f"{command} ended with {process.exitcode}"
 
     def recover(self) -> None:
         """Run until everything is settled: what a killed run has started may still be working."""
@@ -183,8 +226,10 @@ class Scene:
         trace.touch()
         return trace
 
-    def _traced(self, trace: Path, at: str, how: str) -> list[str]:
-        process = self._start({boundaries.TRACE: str(trace), boundaries.AT: at, boundaries.HOW: how})
+    def _traced(self, trace: Path, at: str, how: str, command: Command = ()) -> list[str]:
+        process = self._start(
+            {boundaries.TRACE: str(trace), boundaries.AT: at, boundaries.HOW: how, COMMAND: json.dumps(command)}
+        )
         wait_for_end(process, SECONDS)
         assert not process.is_alive(), f"a run didn't end in {SECONDS} s"
         return [line.rstrip() for line in trace.read_text("ascii").splitlines()]
@@ -278,7 +323,17 @@ def _run(environment: Mapping[str, str]) -> None:
         environment = {**environment, **hooks, boundaries.RUN: str(os.getpid())}
         os.environ.update(environment)
         boundaries.install()
-    run_in_group(environment)
+    if command := json.loads(environment.get(COMMAND) or "[]"):
+        _do(command, environment)
+    else:
+        run_in_group(environment)
+
+
+def _do(command: Command, environment: Mapping[str, str]) -> None:
+    os.setsid()
+    os.environ.update(environment)
+    sys.argv = ["glacier-sync", *command]
+    app.run()
 
 
 def _move_to(host: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from pathlib import Path
 
 import pytest
 from tests.faults.cases import Case, boundaries, happen, seconds_of_a_run
@@ -13,19 +14,44 @@ from tests.support.aws import REGION, Site
 from tests.support.pipeline import Bag, Bagger, tree
 
 FEW, MANY = 3, 40
+# What a run is killed at, by what its boundaries' names hold, and how many of each it has at least.
+SORTS = {
+    "Connection.commit": 10,
+    "Cursor.execute": 50,
+    "aws.queues:": 10,
+    "aws.ranges:_write": 1,
+    " write": 5,
+    " replace": 2,
+    " rename": 1,
+    "bags.": 20,
+    "audit.": 20,
+    "pipeline.working:": 20,
+    "bash ": 200,
+    "bash run cp": 1,
+    "bash mv ": 1,
+}
+HOPELESS = ["bag", "audit"]
+CHOSEN_SORTS = ("Connection.commit", "aws.", "bags.", "audit.", "bash ")
 KILLS_IN_A_ROW = 3
 # What even a run that has little left to do has of boundaries.
 AGAIN = 100
 EVERY = 6
 
 
+def found_boundaries(scenes: Scenes, made: Bag) -> list[str]:
+    """Return a run's boundaries; fails if a sort of them isn't found (any more)."""
+    scenes.store(made)
+    reached = boundaries(scenes, made)
+    found = {sort: sum(sort in place for place in reached) for sort in SORTS}
+    assert not {sort: times for sort, times in found.items() if times < SORTS[sort]}
+    return reached
+
+
 def test_killed_at_chosen_boundaries(scenes: Scenes, bag: Bagger, note: Note, dice: random.Random) -> None:
     """At one of each sort: the ledger, messages and objects, bags, the audit, the script."""
     made = bag("W1TEST01")
-    scenes.store(made)
-    reached = boundaries(scenes, made)
-    sorts = ["Connection.commit", "aws.", "bags.", "audit.", "bash "]
-    chosen = [dice.choice([at for at, place in enumerate(reached, 1) if sort in place]) for sort in sorts]
+    reached = found_boundaries(scenes, made)
+    chosen = [dice.choice([at for at, place in enumerate(reached, 1) if sort in place]) for sort in CHOSEN_SORTS]
     for what in ("run", "group"):
         outcome = happen(scenes, [Case([made], [Strike(what, at=at)]) for at in chosen])
         note.cases(f"killed at a boundary: the {what}", outcome)
@@ -39,22 +65,22 @@ def test_killed_at_every_boundary(
 ) -> None:
     """Of Python, and at every second command of the script, by turns; then somewhere in the run that goes on."""
     made = bag("W1TEST01")
-    scenes.store(made)
-    reached = boundaries(scenes, made)
+    reached = found_boundaries(scenes, made)
     chosen = [at for at, place in enumerate(reached, 1) if not place.startswith("bash ") or at % 2 == 0]
     cases = [
         Case([made], [Strike(what, at=at), Strike(what, at=dice.randint(1, max(len(reached) - at, AGAIN)))])
         for at in chosen[first::2]
     ]
-    note.cases(f"killed at a boundary: the {what}", happen(scenes, cases))
+    outcome = happen(scenes, cases)
+    note.cases(f"killed at a boundary: the {what}", outcome)
+    assert outcome.strikes >= len(cases)
 
 
 @pytest.mark.slow_faults
 @pytest.mark.timeout(2400)
 def test_helpers_killed_at_many_boundaries(scenes: Scenes, bag: Bagger, note: Note) -> None:
     made = bag("W1TEST01")
-    scenes.store(made)
-    last = len(boundaries(scenes, made))
+    last = len(found_boundaries(scenes, made))
     cases = [Case([made], [Strike("helper", at=at)]) for at in range(1, last + 1, EVERY)]
     note.cases("killed at a boundary: the helper", happen(scenes, cases))
 
@@ -98,6 +124,86 @@ def test_killed_at_many_boundaries_of_the_feeder_and_the_watched_folder(
         Case([made], [Strike("group", at=at), Strike("run", at=dice.randint(1, AGAIN))], fed=True) for at in chosen
     ]
     note.cases("killed at a boundary: the watched folder", happen(scenes, cases))
+
+
+def test_killed_at_a_boundary_while_a_work_is_replaced(
+    scenes: Scenes, bag: Bagger, note: Note, dice: random.Random
+) -> None:
+    killed_while_replacing(scenes, bag, note, dice, times=2)
+
+
+@pytest.mark.slow_faults
+@pytest.mark.timeout(1200)
+def test_killed_at_many_boundaries_while_a_work_is_replaced(
+    scenes: Scenes, bag: Bagger, note: Note, dice: random.Random
+) -> None:
+    killed_while_replacing(scenes, bag, note, dice, times=40)
+
+
+def killed_while_replacing(scenes: Scenes, bag: Bagger, note: Note, dice: random.Random, *, times: int) -> None:
+    """From the plan to the end; then somewhere in the run that goes on."""
+    earlier, made = bag("W1TEST01", images=3), bag("W1TEST01", images=3, change=change_pages)
+    scenes.store(made)
+    reached = boundaries(scenes, made, earlier=earlier)
+    first = reached.index("bash update_archived") + 1
+    assert "bash run rsync" in " ".join(reached[first:])
+    chosen = dice.sample(range(first - 50, len(reached) + 1), times)
+    cases = [
+        Case(
+            [made],
+            [Strike(dice.choice(["run", "group", "helper"]), at=at), Strike("group", at=dice.randint(1, AGAIN))],
+            earlier=earlier,
+        )
+        for at in chosen
+    ]
+    outcome = happen(scenes, cases)
+    note.cases("killed at a boundary: a work is replaced", outcome)
+    assert outcome.strikes >= times
+
+
+def change_pages(work: Path) -> None:
+    for page in work.rglob("*.jpg"):
+        page.write_bytes(page.read_bytes() + b"\0")
+
+
+@pytest.mark.parametrize("kind", HOPELESS)
+def test_killed_at_a_boundary_of_what_has_to_fail(
+    scenes: Scenes, bag: Bagger, note: Note, *, dice: random.Random, tmp_path: Path, kind: str
+) -> None:
+    killed_while_failing(scenes, hopeless(bag, kind, tmp_path), note, dice, times=2)
+
+
+@pytest.mark.slow_faults
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("kind", HOPELESS)
+def test_killed_at_many_boundaries_of_what_has_to_fail(
+    scenes: Scenes, bag: Bagger, note: Note, *, dice: random.Random, tmp_path: Path, kind: str
+) -> None:
+    killed_while_failing(scenes, hopeless(bag, kind, tmp_path), note, dice, times=30)
+
+
+def hopeless(bag: Bagger, kind: str, folder: Path) -> Bag:
+    """Return a bag that isn't what its manifests say, or a valid one whose work fails the audit."""
+    if kind == "audit":
+        return bag("W1TEST01", images=3, change=lambda work: sorted(work.rglob("*.tif"))[1].unlink())
+    made = bag("W1TEST01")
+    content = bytearray(made.zip_path.read_bytes())
+    content[content.rindex(next(made.works[0].rglob("*.tif")).read_bytes())] ^= 1
+    (folder / made.zip_path.name).write_bytes(content)
+    return Bag(folder / made.zip_path.name, made.works)
+
+
+def killed_while_failing(scenes: Scenes, made: Bag, note: Note, dice: random.Random, *, times: int) -> None:
+    """Anywhere, and then somewhere in the run that goes on: it fails once, in words, and leaves nothing."""
+    scenes.store(made)
+    reached = boundaries(scenes, made, hopeless=True)
+    chosen = dice.sample(range(1, len(reached) + 1), times)
+    cases = [
+        Case([made], [Strike("group", at=at), Strike("run", at=dice.randint(1, AGAIN))], hopeless=True) for at in chosen
+    ]
+    outcome = happen(scenes, cases)
+    note.cases("killed at a boundary: what has to fail", outcome)
+    assert outcome.strikes >= times
 
 
 def killed_in_the_web_copy(

@@ -10,26 +10,31 @@ of a run write to one trace, so that its n-th line is the run's n-th boundary.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
+import subprocess
 import sys
 import threading
 from types import FrameType
 from typing import Any
 
 TRACE = "FAULTS_TRACE"  # the file of the boundaries, each a line of RECORD bytes
-AT = "FAULTS_AT"  # the number of the one at which the fault strikes; empty: none
+# Where the fault strikes: the boundary's number, or what it begins with; empty: nowhere.
+AT = "FAULTS_AT"
 # Whom it kills: "run", "group", "helper", a number of a process; or a folder, whose disk it
-# fills; or "away:" and a folder, in whose place it puts an empty one.
+# fills; or "away:" and a folder, in whose place it puts an empty one; or "stop": the group is stopped.
 HOW = "FAULTS_HOW"
 RUN = "FAULTS_RUN"  # the run's process, which leads its group
 RECORD = 96
 STRUCK = ".struck"  # behind the trace's name: a folder that is there once the fault has struck
 FILLER = "filler"
 AWAY = "away:"
+STOP = "stop"
 MOVED = ".away"  # behind the name of the folder that was moved away
 
 _LARGEST_MIB = 64
+_HANDED_ON = (TRACE, AT, HOW, RUN, "PYTHONPATH", "BASH_ENV")
 
 _CALLS = frozenset(
     {
@@ -48,15 +53,30 @@ def install() -> None:
     """Begin to count in this process, if the environment asks for it."""
     trace = os.environ.get(TRACE)
     if trace:
+        _hand_on()
         counter = _Counter(trace)
         threading.setprofile(counter)
         sys.setprofile(counter)
 
 
+def _hand_on() -> None:
+    """Let what counts reach programs that are started with an environment of their own, too."""
+    real = subprocess.Popen.__init__
+    handed_on = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+
+    @functools.wraps(real)
+    def begin(self: Any, *words: Any, env: Any = None, **more: Any) -> None:
+        real(self, *words, env=env and {**env, **handed_on}, **more)
+
+    subprocess.Popen.__init__ = begin  # type: ignore[method-assign]
+
+
 class _Counter:
     def __init__(self, trace: str) -> None:
         self._descriptor = os.open(trace, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._at = int(os.environ.get(AT) or sys.maxsize)
+        at = os.environ.get(AT, "")
+        self._at = int(at) if at.isdecimal() else sys.maxsize
+        self._named = "" if at.isdecimal() else at
         self._struck = f"{trace}{STRUCK}"
 
     def __call__(self, frame: FrameType, event: str, call: Any) -> None:
@@ -69,7 +89,8 @@ class _Counter:
         name = f"{_place(frame)} {called}"[: RECORD - 1]
         os.write(self._descriptor, f"{name:{RECORD - 1}}\n".encode("ascii", "replace"))
         # Behind an append, the offset is that of this record's end.
-        if os.lseek(self._descriptor, 0, os.SEEK_CUR) // RECORD >= self._at:
+        number = os.lseek(self._descriptor, 0, os.SEEK_CUR) // RECORD
+        if number >= self._at or (self._named and name.startswith(self._named)):
             self._strike()
 
     def _strike(self) -> None:
@@ -78,8 +99,8 @@ class _Counter:
         except FileExistsError:
             return
         how, run = os.environ[HOW], int(os.environ[RUN])
-        if how == "group":
-            os.killpg(run, signal.SIGKILL)
+        if how in ("group", STOP):
+            os.killpg(run, signal.SIGKILL if how == "group" else signal.SIGSTOP)
         elif how in ("run", "helper"):
             os.kill(run if how == "run" else os.getpid(), signal.SIGKILL)
         elif how.isdecimal():
