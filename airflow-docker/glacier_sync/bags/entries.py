@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, compress
 
 from glacier_sync.bags.central import LOCAL_SIZE, Directory, Record
 from glacier_sync.bags.defects import DamagedZip, Defect, SameName, SpecialFile, UnsafeName, UnsupportedEntry
@@ -93,6 +93,10 @@ class ZipFiles(Files):
             raise KeyError(name)
         return entry
 
+    def find(self, name: bytes) -> int | None:
+        """Return the number of a file's entry in the directory, or None if there is no such file."""
+        return self._index.find(self._prefix + name)
+
     def raw_names(self) -> Iterator[bytes]:
         """Yield the names as the zip has them, in the order of the entries' headers."""
         cut = len(self._prefix)
@@ -112,7 +116,7 @@ class ZipFiles(Files):
             yield os.fsdecode(name[cut:]), size
 
     def _find(self, name: str) -> int | None:
-        return self._index.find(self._prefix + os.fsencode(name))
+        return self.find(os.fsencode(name))
 
 
 @dataclass(frozen=True)
@@ -228,18 +232,19 @@ class _Judge:
                 self._states[number] = _LEFT
 
     def _find_files_as_folders(self, files: ZipFiles) -> None:
-        last = ""
-        seen: set[str] = set()
-        for name in chain(self._folders, files):
-            parent = name.rpartition("/")[0]
-            if parent == last:
-                continue
-            last = parent
-            while parent and parent not in seen:
-                seen.add(parent)
-                parent = parent.rpartition("/")[0]
-        for name in sorted(name for name in seen | self._folders if name in files):
-            self._refuse(files.entry(name), _FILE_AND_FOLDER)
+        """Look up every folder's name, but those that the name before had as well; none is held."""
+        found = bytearray(len(self._directory))
+        last = b""
+        for name in chain((os.fsencode(f"{folder}/") for folder in self._folders), files.raw_names()):
+            parent = name.rpartition(b"/")[0]
+            while parent and not last.startswith(parent + b"/"):
+                number = files.find(parent)
+                if number is not None:
+                    found[number] = True
+                parent = parent.rpartition(b"/")[0]
+            last = name
+        for number in compress(range(len(found)), found):
+            self._refuse(number, _FILE_AND_FOLDER)
 
     def _note(self, number: int, reason: int) -> None:
         self._found.append(number << _BITS_OF_REASON | reason)

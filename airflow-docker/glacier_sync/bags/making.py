@@ -183,7 +183,7 @@ class _Payload:
         def listed() -> Iterator[str]:
             nonlocal files, size
             for work in works:
-                for name, status in _files(work):
+                for name, status in _files(work, f"{bag_name}{BAG_SUFFIX}/"):
                     files += 1
                     size += status.st_size
                     yield f"{PAYLOAD_PREFIX}{work.name}/{name}"
@@ -198,21 +198,26 @@ class _Payload:
         return cls(tuple(sorted(works, key=lambda work: work.name)), files, size)
 
 
-def _files(work: Path) -> Iterator[tuple[str, os.stat_result]]:
+def _files(work: Path, bag_prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the files of a work by their names in it, sorted; the names of one folder at a time are held."""
     pending = [""]
     while pending:
         name = pending.pop()
         if name and not name.endswith("/"):
-            danger = unsafe(f"{work.name}/{name}")
-            if danger:
-                raise ConfigurationError(
-                    f"{shown(str(work / name))} has a name that {danger} where backslashes separate folders: "
-                    "expected one that is safe everywhere; rename it"
-                )
+            _require_safe(work / name, f"{bag_prefix}{PAYLOAD_PREFIX}{work.name}/{name}")
             yield name, _status(work / name)
         else:
             pending += sorted(_names(work, name), reverse=True)
+
+
+def _require_safe(path: Path, name: str) -> None:
+    """Raise ConfigurationError unless a file's name in the bag is one that is unpacked again."""
+    danger = unsafe(name)
+    if danger:
+        raise ConfigurationError(
+            f"{shown(str(path))} has a name in the bag that {danger}: expected one that is safe everywhere, "
+            "where backslashes separate folders too; rename it"
+        )
 
 
 def _names(work: Path, prefix: str) -> list[str]:
@@ -272,7 +277,7 @@ class _BagWriter:
         done = files = 0
         for work in payload.works:
             reader = FileReader(os.fspath(work))
-            for name, status in _files(work):
+            for name, status in _files(work, self._prefix):
                 chunks = _read(reader, work, name, status.st_size)
                 done += self._add(f"{PAYLOAD_PREFIX}{work.name}/{name}", chunks, int(status.st_mtime))
                 files += 1

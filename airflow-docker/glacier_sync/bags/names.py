@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import re
 
-_MAX_COMPONENT_BYTES = 255
+LONGEST_PATH = 4095
+LONGEST_NAME = 255
+"""In bytes: what Linux takes of a path, and of each of its components."""
+
 _MAX_BYTES_OF_CHAR = 4
 _PLAIN = re.compile(r"(?!\.)[^/\\:\0]{1,63}(?:/[^/\\:\0]{1,63})*")
 """Names that are safe at first sight, in which no component has a dot at its beginning."""
@@ -28,14 +31,21 @@ def shown(name: str) -> str:
     return "".join(char if char.isprintable() else _escaped(char) for char in name)
 
 
+def is_longer(name: str, limit: int) -> bool:
+    """Tell whether a name, or a path, has more bytes on disk than so many."""
+    return len(name) * _MAX_BYTES_OF_CHAR > limit and len(name.encode("utf-8", "replace")) > limit
+
+
 def unsafe(name: str) -> str | None:
     """Return why a relative name can't be trusted to stay inside its folder, or None.
 
     RFC 8493 §5.1. Backslashes are part of a name here, but a name that would
     climb out where they separate folders is refused as well.
     """
-    if _PLAIN.fullmatch(name) and "/." not in name:
+    if len(name) * _MAX_BYTES_OF_CHAR <= LONGEST_PATH and _PLAIN.fullmatch(name) and "/." not in name:
         return None
+    if is_longer(name, LONGEST_PATH):
+        return f"has over {LONGEST_PATH} bytes"
     components = name.split("/")
     on_windows = name.replace("\\", "/").split("/")
     problems = (
@@ -44,7 +54,7 @@ def unsafe(name: str) -> str | None:
         (name.startswith(("/", "\\")) or bool(_DRIVE.match(name)), "is absolute"),
         (".." in on_windows, "climbs out with '..'"),
         ("" in components or "." in components, "has an empty component or '.'"),
-        (_is_long(components), f"has a component of over {_MAX_COMPONENT_BYTES} bytes"),
+        (any(is_longer(each, LONGEST_NAME) for each in components), f"has a component of over {LONGEST_NAME} bytes"),
     )
     return next((problem for found, problem in problems if found), None)
 
@@ -83,14 +93,6 @@ def readings(listed: str, *, version: tuple[int, int], raw_percent: bool) -> tup
 
 def _decoded(match: re.Match[str]) -> str:
     return _ENCODED[match.group().lower()]
-
-
-def _is_long(components: list[str]) -> bool:
-    return any(
-        len(component) * _MAX_BYTES_OF_CHAR > _MAX_COMPONENT_BYTES
-        and len(component.encode("utf-8", "replace")) > _MAX_COMPONENT_BYTES
-        for component in components
-    )
 
 
 def _escaped(char: str) -> str:

@@ -9,13 +9,10 @@ from pathlib import Path
 
 from glacier_sync.bags.defects import Defect, Findings, NoWork, SameName, StrayFile, UnsafeName
 from glacier_sync.bags.inspection import Inspection
+from glacier_sync.bags.names import LONGEST_NAME, LONGEST_PATH, is_longer
 from glacier_sync.bags.sources import Bag
 from glacier_sync.bags.tagfiles import PAYLOAD_PREFIX
 from glacier_sync.works import BAG_SUFFIX, FOLDERS_IN_WORDS
-
-_LONGEST_PATH = 4095
-_LONGEST_NAME = 255
-_MAX_BYTES_OF_CHAR = 4
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ def plan_places(inspections: Sequence[Inspection], to: Path, *, plain: bool = Fa
     for inspection in inspections:
         _plan_bag(plan, inspection, plain=plain)
     plan.folders = _with_parents(plan.folders)
-    room = _LONGEST_PATH - len(os.fsencode(to.absolute())) - len("/.unbag-0123456789abcdef/content/")
+    room = LONGEST_PATH - len(os.fsencode(to.absolute())) - len("/.unbag-0123456789abcdef/content/")
     for inspection in inspections:
         bag = inspection.bag
         if bag.prefix in plan.bags:
@@ -136,19 +133,15 @@ def _misplaced(bag: Bag, places: BagPlaces, folders: Container[str], to: Path, r
             yield SameName(f"{bag.prefix}{name}", found, "one")
         elif place in folders:
             yield SameName(f"{bag.prefix}{name}", f"would be unpacked to {place}, a folder", "a place of its own")
-        elif _is_longer(place, room):
+        elif is_longer(place, room):
             yield UnsafeName(f"{bag.prefix}{name}", f"is too long a path below {to}", f"{room} bytes at most")
     for folder in bag.folders:
         _, place = places.place(f"{folder}/")
-        if place is not None and _is_longer(place, room):
+        if place is not None and is_longer(place, room):
             yield UnsafeName(f"{bag.prefix}{folder}/", f"is too long a path below {to}", f"{room} bytes at most")
-    if _is_longer(places.bag_dir.rpartition("/")[2], _LONGEST_NAME):
+    if is_longer(places.bag_dir.rpartition("/")[2], LONGEST_NAME):
         found = f"is too long a name to be unpacked to with {BAG_SUFFIX} at its end"
-        yield UnsafeName(bag.prefix or bag.name, found, f"{_LONGEST_NAME} bytes at most")
-
-
-def _is_longer(path: str, limit: int) -> bool:
-    return len(path) * _MAX_BYTES_OF_CHAR > limit and len(os.fsencode(path)) > limit
+        yield UnsafeName(bag.prefix or bag.name, found, f"{LONGEST_NAME} bytes at most")
 
 
 def _plan_bag(plan: Plan, inspection: Inspection, *, plain: bool) -> None:

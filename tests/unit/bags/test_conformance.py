@@ -220,6 +220,8 @@ NAMES = {
     "data/./a": "has an empty component or '.'",
     f"data/{'x' * 256}": "has a component of over 255 bytes",
     f"data/{'ཀ' * 86}": "has a component of over 255 bytes",
+    f"data/{'x/' * 2046}x": "has over 4095 bytes",
+    f"data/{'ཀ/' * 1023}x": "has over 4095 bytes",
 }
 
 

@@ -68,7 +68,7 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "pipe": (lambda work: os.mkfifo(work / "images/pipe"), "pipe is a special file"),
     "name that climbs": (
         lambda work: (work / "images/..\\..\\x").touch(),
-        r"x has a name that climbs out with '..' where backslashes separate folders: expected one that is safe",
+        r"x has a name in the bag that climbs out with '..': expected one that is safe everywhere, where backslashes",
     ),
     "no file": (
         lambda work: shutil.rmtree(work) or (work / "images").mkdir(parents=True),

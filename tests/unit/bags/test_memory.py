@@ -100,6 +100,12 @@ def test_a_million_entries_with_something_wrong_with_each(name: str, method: int
     assert many + each * 680_000 < MOST, f"{few:,} bytes for 160,000 entries, {many:,} for twice that"
 
 
+def test_names_in_very_many_folders_one_in_the_other(tmp_path: Path) -> None:
+    names = (b"W1.bag/data/W1/images/%d/" % number + b"a/" * 2000 + b"x" for number in range(200))
+    path = write_zip(tmp_path / "W1.bag.zip", [*BagBuilder().entries(), *map(ZipEntry, names)])
+    assert memory_for("bags.verify(pathlib.Path(sys.argv[1]), workers=1)", path) < 60_000_000
+
+
 def test_unbagging_takes_hardly_more_than_verifying(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "W1.zip", "sha512", pages(5_000))
     verifying = max(memory_for(VERIFY, path) for _ in range(3))

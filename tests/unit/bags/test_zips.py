@@ -117,6 +117,10 @@ FORGERIES: dict[str, tuple[Forge, str]] = {
         with_also(b"W1.bag/" + b"x" * 256),
         f"W1.bag/{'x' * 256}: is a name that has a component of over 255 bytes",
     ),
+    "long path": (
+        with_also(b"W1.bag/" + b"x/" * 2044 + b"x"),
+        f"W1.bag/{'x/' * 2044}x: is a name that has over 4095 bytes: expected one inside a bag",
+    ),
     "outside": (with_also(b"readme.txt"), "readme.txt: belongs to no bag of this zip: expected bags only"),
     "outside in a folder": (
         with_also(b"__MACOSX/x"),
