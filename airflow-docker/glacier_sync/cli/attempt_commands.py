@@ -12,14 +12,17 @@ from glacier_sync.ledger import Ledger, Run
 from glacier_sync.pipeline import attempts
 from glacier_sync.pipeline.report import report
 
-Works = Annotated[list[str], typer.Argument(help="Works' RIDs, or objects' keys.", show_default=False)]
+Works = Annotated[
+    list[str], typer.Argument(help="Works' RIDs, objects' keys, or objects' numbers, as '#12'.", show_default=False)
+]
 
 
 def retry(works: Works, json: output.Json = False) -> int:
     """Try anew what has failed: the next run takes it up from the download on.
 
-    What has been synced meanwhile, or is on its way, is refused, and nothing is
-    changed then. `status` keeps the history of every attempt.
+    Of each key the newest version is meant, and by a number (see `status`) one
+    object. What has been synced meanwhile, or is on its way, is refused, and nothing
+    is changed then. `status` keeps the history of every attempt.
 
     Example: glacier-sync retry W1NLM4700
     """
@@ -39,7 +42,8 @@ def forget(
 ) -> int:
     """Take what is hopeless off the list of what is to be done; its history stays.
 
-    It is recorded who did it, when and why. `retry` puts it back on the list.
+    All versions that aren't synced are meant, and by a number (see `status`) one
+    object. It is recorded who did it, when and why. `retry` puts it back on the list.
 
     Example: glacier-sync forget W1NLM4700 --reason "the disc is lost, ticket 812"
     """

@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from glacier_sync.errors import ConfigurationError
-from glacier_sync.ledger import Ledger, LedgerObject, Phase, RefusedError, Run
+from glacier_sync.ledger import Ledger, LedgerObject, Phase, RefusedError, Run, UnknownObjectError
+
+# Not longer than what every database takes for a number.
+_NUMBER = re.compile(r"#([0-9]{1,18})")
 
 
 def retry(ledger: Ledger, names: Sequence[str], run: Run) -> list[LedgerObject]:
     """Begin a new attempt of what has failed of the works named, all or none.
 
-    A name is a work's RID or an object's key. Raises ConfigurationError if the
-    ledger doesn't know one, RefusedError if nothing of one has failed.
+    A name is a work's RID, an object's key, or an object's number after a ``#``.
+    Raises ConfigurationError if the ledger doesn't know one, RefusedError if
+    nothing of one has failed.
     """
-    chosen = [item for name in names for item in _failed(name, latest(ledger, name))]
+    chosen = [item for name in names for item in _failed(name, _latest(_named(ledger, name)))]
     return ledger.retry(_numbers(chosen), run)
 
 
 def forget(ledger: Ledger, names: Sequence[str], run: Run, reason: str) -> list[LedgerObject]:
     """Take what isn't synced of the works named off the list of what is to be done, all or none.
 
-    Raises ConfigurationError if the ledger doesn't know one, RefusedError if
+    Earlier versions are meant too: a later one that is synced settles none of them.
+    Raises ConfigurationError if the ledger doesn't know a name, RefusedError if
     there is nothing to forget or it is in hand.
     """
     if not reason.strip():
         raise ConfigurationError("the reason is empty: expected why this is hopeless; say it with --reason")
-    chosen = [item for name in names for item in _unsynced(latest(ledger, name))]
+    chosen = [item for name in names for item in _unsynced(_named(ledger, name))]
     return ledger.forget(_numbers(chosen), run, reason)
 
 
-def latest(ledger: Ledger, name: str) -> list[LedgerObject]:
-    """Return the objects that a name stands for: of each key the one that was restored last."""
-    found = {(item.bucket, item.key): item for item in ledger.find(name)}
+def _named(ledger: Ledger, name: str) -> list[LedgerObject]:
+    """Return the objects that a name stands for, in the order in which they were announced."""
+    number = _NUMBER.fullmatch(name)
+    try:
+        found = [ledger.object(int(number[1]))] if number else ledger.find(name)
+    except UnknownObjectError:
+        found = []
     if not found:
-        raise ConfigurationError(f"the ledger doesn't know {name!r}: expected a work's RID or an object's key")
-    return list(found.values())
+        raise ConfigurationError(
+            f"the ledger doesn't know {name!r}: expected a work's RID or an object's key, or its number as #12"
+        )
+    return found
+
+
+def _latest(items: list[LedgerObject]) -> list[LedgerObject]:
+    """Return of each key the object that was announced last."""
+    return list({(item.bucket, item.key): item for item in items}.values())
 
 
 def _failed(name: str, items: list[LedgerObject]) -> list[LedgerObject]:
@@ -48,7 +65,7 @@ def _failed(name: str, items: list[LedgerObject]) -> list[LedgerObject]:
 
 def _unsynced(items: list[LedgerObject]) -> list[LedgerObject]:
     # One that can't be forgotten is left in if there is nothing else, for the ledger to say why.
-    return [item for item in items if item.phase is not Phase.SYNCED and not item.forgotten] or items
+    return [item for item in items if item.phase is not Phase.SYNCED and not item.forgotten] or items[-1:]
 
 
 def _numbers(items: list[LedgerObject]) -> list[int]:

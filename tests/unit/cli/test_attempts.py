@@ -107,6 +107,27 @@ def test_what_is_forgotten_as_json(command: Command, ledger: Ledger) -> None:
     assert command("status", "--json").facts[0]["forgotten"] is None
 
 
+def test_failures_that_a_later_version_has_mended_are_forgotten(command: Command, ledger: Ledger) -> None:
+    (later,) = ledger.record("nlm", "again", [announced(work_key("W2"), etag="another")], [])
+    ledger.hold(later, RUN)
+    ledger.advance(later, RUN, Phase.SYNCED, "done")
+    assert command("forget", "W2", "--reason", "it was mended").status == 0
+    assert [item.forgotten is not None for item in ledger.find("W2")] == [True, False]
+    ended = command("forget", "W2", "--reason", "once more")
+    assert f"object {later} ({work_key('W2')}) is synced: its works are in the archive" in ended.error
+
+
+def test_a_number_stands_for_one_object(command: Command, ledger: Ledger) -> None:
+    (later,) = ledger.record("nlm", "again", [announced(work_key("W2"), etag="another")], [])
+    assert command("forget", "#2", "--reason", "it was mended").status == 0
+    assert [item.forgotten is not None for item in ledger.find("W2")] == [True, False]
+    assert [item["id"] for item in command("retry", "#2", "--json").facts] == [2]
+    assert ledger.object(later).attempt == 1
+    for unknown in ("#99", "#", "#2x", f"#{2**64}"):
+        ended = command("retry", unknown)
+        assert ended.error.startswith(f"the ledger doesn't know '{unknown}': expected a work's RID or an object's key")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -233,3 +233,12 @@ def test_a_restore_that_was_announced_meanwhile_is_not_waited_for(ledger: Ledger
     before = (ledger.object(expired.id), ledger.events())
     assert not waiting(ledger, expired.id, expired.restore_expiry)
     assert (ledger.object(expired.id), ledger.events()) == before
+
+
+def test_objects_are_found_in_the_order_of_their_announcement(ledger: Ledger) -> None:
+    times = [timedelta(minutes=minute) for minute in (2, 0, 1)]
+    numbers = [
+        ledger.record("nlm", f"at {time}", [announced(work_key("W1"), etag=f"{time}", event_time=START + time)], [])[0]
+        for time in times
+    ]
+    assert [item.id for item in ledger.find("W1")] == [numbers[1], numbers[2], numbers[0]]
