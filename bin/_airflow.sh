@@ -15,7 +15,9 @@ use_state_folder() {
     export AIRFLOW_HOME=$STATE_DIR/airflow
     AIRFLOW_DATABASE=$AIRFLOW_HOME/airflow.db
     ADMIN_PASSWORD_FILE=$AIRFLOW_HOME/admin.password
-    mkdir -p "$RUN_DIR" "$SERVICE_LOG_DIR" "$AIRFLOW_HOME" ||
+    # Messages, works and logs aren't everybody's to read. A folder that is there keeps its mode.
+    # shellcheck disable=SC2174 # what is above the state folder isn't this script's
+    { mkdir -p -m 700 "$STATE_DIR" && mkdir -p "$RUN_DIR" "$SERVICE_LOG_DIR" "$AIRFLOW_HOME"; } ||
         die "can't make folders in $STATE_DIR: make it writable for $(id -un), or set GLACIER_SYNC_HOME" 2
     chmod 700 "$AIRFLOW_HOME"
 }
@@ -53,7 +55,7 @@ setting() { export "$1=${!1:-$2}"; }
 
 # use_secrets: what the services recognise each other by; made once.
 use_secrets() {
-    local file=$AIRFLOW_HOME/secrets.env
+    local file=$AIRFLOW_HOME/secrets.env name
     if [[ ! -e $file ]]; then
         (
             umask 077
@@ -65,10 +67,11 @@ use_secrets() {
             mv -f "$file.tmp" "$file"
         )
     fi
-    set -a
-    # shellcheck source=/dev/null
-    source "$file"
-    set +a
+    # Airflow reads them when it needs them: an environment is told on, to every task.
+    for name in AIRFLOW__API_AUTH__JWT_SECRET AIRFLOW__API__SECRET_KEY AIRFLOW__CORE__FERNET_KEY; do
+        unset "$name"
+        export "${name}_CMD=awk 'BEGIN { ORS = \"\" } sub(/^$name=/, \"\")' ${file@Q}"
+    done
 }
 
 # random_text BYTES: in the alphabet of URLs, as a Fernet key has to be.

@@ -8,7 +8,8 @@ setup() {
     export AIRFLOW__CORE__DAGS_FOLDER=$BATS_TEST_TMPDIR/dags
     unset GLACIER_SYNC_YES GLACIER_SYNC_AIRFLOW_PORT
     mkdir -p "$AIRFLOW__CORE__DAGS_FOLDER"
-    PORT=$(python3 -c 'import socket; print(socket.create_server(("127.0.0.1", 0)).getsockname()[1])')
+    load support/ports
+    PORT=$(free_ports 1)
 }
 
 teardown() {
@@ -126,6 +127,7 @@ END
     password=$GLACIER_SYNC_HOME/airflow/admin.password
     [[ $output == *"password $(<"$password")"* ]]
     [ "$(stat -c %a "$password" "$GLACIER_SYNC_HOME/airflow/secrets.env" | sort -u)" = 600 ]
+    [ "$(stat -c %a "$GLACIER_SYNC_HOME")" = 700 ]
     can_log_in admin "$(<"$password")"
     run ! can_log_in admin admin
 
@@ -135,6 +137,11 @@ END
     [[ $output == *"http://127.0.0.1:$PORT"* ]]
     for service in api-server scheduler dag-processor triggerer; do
         grep -qz '^AWS_PROFILE=some-profile$' "/proc/$(pid_of "$service")/environ"
+    done
+    cut -d= -f2- "$GLACIER_SYNC_HOME/airflow/secrets.env" >"$BATS_TEST_TMPDIR/secrets"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/secrets")" -eq 3 ]
+    for file in $(processes_left); do
+        run ! grep -qFf "$BATS_TEST_TMPDIR/secrets" "$file" "${file%environ}cmdline"
     done
     # Nothing but the api-server listens, and that on 127.0.0.1 alone.
     [ "$(for file in $(processes_left); do listening_addresses "$(tr -dc 0-9 <<<"$file")"; done | sort -u)" = \
