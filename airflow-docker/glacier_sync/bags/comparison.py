@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from glacier_sync.bags.checks import Checks, Column
+from glacier_sync.bags.checks import Check, Checks, Column
 from glacier_sync.bags.disk import sync_filesystem
 from glacier_sync.bags.errors import PathError, is_folder, unreadable
 from glacier_sync.bags.expected import ExpectedFiles
@@ -18,7 +19,7 @@ from glacier_sync.bags.names import shown
 from glacier_sync.bags.placing import bag_folder
 from glacier_sync.hashing.batches import LARGE, Load
 from glacier_sync.hashing.crew import hash_files
-from glacier_sync.hashing.tasks import Job, Task
+from glacier_sync.hashing.tasks import Job, Outcome, Task
 from glacier_sync.progress import Progress
 
 _SHOWN_NAMES = 3
@@ -110,7 +111,9 @@ def _hash(
 ) -> tuple[set[str], set[str]]:
     """Return the files that are changed, and those that can't be read."""
     names = [name for name in tree.files if name in checks]
-    tasks = [Task(name, tree.files[name], tuple(check.algorithm for check in checks[name])) for name in names]
+    # Two manifests may be of one algorithm.
+    algorithms = (tuple(dict.fromkeys(check.algorithm for check in checks[name])) for name in names)
+    tasks = [Task(name, tree.files[name], wanted) for name, wanted in zip(names, algorithms, strict=True)]
     tasks.sort(key=lambda task: task.size if task.size >= LARGE else 0, reverse=True)
     load = Load(len(tasks), sum(task.size for task in tasks))
     job = Job(folder=os.fspath(copy), drop_cache=drop_cache)
@@ -119,9 +122,14 @@ def _hash(
         for task, outcome in outcomes:
             if outcome.unread:
                 unread.add(task.name)
-            elif outcome.digests != tuple(check.checksum for check in checks[task.name]):
+            elif _differs(task, outcome, checks[task.name]):
                 changed.add(task.name)
     return changed, unread
+
+
+def _differs(task: Task, outcome: Outcome, checks: Iterable[Check]) -> bool:
+    found = dict(zip(task.algorithms, outcome.digests, strict=True))
+    return any(found[check.algorithm] != check.checksum for check in checks)
 
 
 def _few(names: tuple[str, ...]) -> str:

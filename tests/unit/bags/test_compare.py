@@ -69,6 +69,19 @@ def test_each_algorithm_counts(work: bags.UnbaggedWork) -> None:
     assert differences(work) == bags.Differences(changed=("images/I1/0001.jpg",))
 
 
+def test_two_manifests_of_one_algorithm_both_count(tmp_path: Path) -> None:
+    bag = BagBuilder()
+    bag.tags = {"manifest-SHA512.txt": bag.files()["manifest-sha512.txt"]}
+    (work,) = bags.unbag(bag.zip(tmp_path), tmp_path / "to", workers=1)
+    assert not differences(work)
+    for name in ("manifest-sha512.txt", "manifest-SHA512.txt"):
+        listing = work.bag_dir / name
+        whole = listing.read_bytes()
+        listing.write_bytes(b"0" * 128 + whole[128:])
+        assert differences(work) == bags.Differences(changed=("images/I1/0001.jpg",))
+        listing.write_bytes(whole)
+
+
 def test_a_copy_in_another_unicode_form_is_equal(tmp_path: Path) -> None:
     name = "images/caf\u00e9.jpg"
     (work,) = bags.unbag(BagBuilder(payload={f"W1/{name}": b"x"}).zip(tmp_path), tmp_path / "to", workers=1)
