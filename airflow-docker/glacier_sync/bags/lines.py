@@ -47,16 +47,19 @@ def blocks_of_lines(
     blank = number = 0
     for text in _texts(chunks, encoding, tell, names=names):
         lines = f"{held}{text}".split("\n")
+        long = None
+        if max(map(len, lines)) > LONGEST_LINE:
+            long = next(at for at, line in enumerate(lines) if len(line) > LONGEST_LINE)
         held = lines.pop()
-        number += len(lines)
         blank += lines.count("")
         if blank > MOST_BLANK_LINES:
             tell(f"has over {MOST_BLANK_LINES} blank lines", "a list", 0)
             raise UnreadableLinesError
-        if len(held) > LONGEST_LINE:
-            tell(f"has over {LONGEST_LINE} characters", "a line of a list", number + 1)
+        yield lines[:long]
+        if long is not None:
+            tell(f"has over {LONGEST_LINE} characters", "a line of a list", number + long + 1)
             raise UnreadableLinesError
-        yield lines
+        number += len(lines)
     if held:
         yield [held]
 

@@ -260,6 +260,17 @@ def test_a_manifests_wrong_lines_are_defects(line: str, tmp_path: Path) -> None:
     assert defects_of(bag.folder(tmp_path)) == [f"{SHA}: line 4 {LINES[line]}"]
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\nContact-Name: x\n"])
+@pytest.mark.parametrize(("before", "length"), [(0, 65_536), (0, 65_537), (9000, 65_537)])
+def test_a_line_may_have_so_many_characters_wherever_it_stands(
+    before: int, length: int, end: str, write: Write, tmp_path: Path
+) -> None:
+    info = "Payload-Oxum: 11010.3\n" + "External-Description: a page of a book\n" * before
+    bag = BagBuilder(info=info + "Bag-Group-Identifier: ".ljust(length, "x") + end)
+    expected = f"bag-info.txt: line {before + 2} has over 65536 characters: expected a line of a list"
+    assert defects_of(write(bag, tmp_path)) == ([] if length == 65_536 else [expected])
+
+
 @pytest.mark.parametrize("mark", [b" *", b"\t", b"   ", b"  ./"])
 def test_forms_of_other_tools_are_read(mark: bytes, tmp_path: Path) -> None:
     bag = BagBuilder(tag_algorithms=())
