@@ -92,7 +92,8 @@ def _check_works(works: Sequence[Path], zip_path: Path) -> None:
                 f"{shown(str(work))} has the name of a folder of works, so that its bag would be taken for the work: "
                 "expected another name"
             )
-        if zip_path.absolute().is_relative_to(work.absolute()):
+        # By their real paths: the zip would be bagged while it grows.
+        if zip_path.parent.resolve().is_relative_to(work.resolve()):
             raise PathError(f"{shown(str(zip_path))} would lie in the work itself: expected a folder outside of it")
     if len({work.name for work in works}) != len(works):
         raise ConfigurationError("two works have one name: expected each work once")

@@ -182,6 +182,20 @@ def test_a_zip_in_the_work_itself_is_refused(tmp_path: Path) -> None:
     work = make_work(tmp_path, "W1")
     with pytest.raises(bags.PathError, match="would lie in the work itself"):
         bags.make_bag_zip([work], work / "W1.bag.zip")
+    (tmp_path / "to").symlink_to(work / "images")
+    (tmp_path / "link").symlink_to(work)
+    for source in (work, tmp_path / "link"):
+        with pytest.raises(bags.PathError, match="would lie in the work itself"):
+            bags.make_bag_zip([source], tmp_path / "to" / "W1.bag.zip")
+
+
+def test_a_zip_beside_the_work_may_be_named_by_a_path_through_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = make_work(tmp_path, "W1")
+    monkeypatch.chdir(work)
+    assert bags.make_bag_zip([work], Path("../W1.bag.zip")).made
+    assert (tmp_path / "W1.bag.zip").is_file()
 
 
 def test_two_processes_dont_make_one_zip(tmp_path: Path) -> None:
