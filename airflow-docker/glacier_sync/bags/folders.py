@@ -13,6 +13,7 @@ from typing import Self
 from glacier_sync.bags.defects import NotABag, SpecialFile
 from glacier_sync.bags.errors import unreadable
 from glacier_sync.bags.files import NameList
+from glacier_sync.bags.names import own_name
 from glacier_sync.bags.sources import Bag, Listing
 from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX, Manifest
 from glacier_sync.hashing.files import FileReader
@@ -102,7 +103,7 @@ class FolderSource:
 
 
 def _listing(path: Path, tree: Tree) -> Listing:
-    name = path.absolute().name
+    name = own_name(path)
     if DECLARATION not in tree.files and "data" not in tree.folders and not any(map(Manifest.named, tree.files)):
         return Listing((), (NotABag(name, f"is a directory without {DECLARATION} and {PAYLOAD_PREFIX}", "a bag"),))
     defects = tuple(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 LONGEST_PATH = 4095
 LONGEST_NAME = 255
@@ -29,6 +30,11 @@ def shown(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(char if char.isprintable() else _escaped(char) for char in name)
+
+
+def own_name(path: Path) -> str:
+    """Return the name of what a path leads to, a link's being its own, where it ends in ``.`` or ``..`` too."""
+    return path.name if path.name not in {"", ".."} else path.resolve().name
 
 
 def is_longer(name: str, limit: int) -> bool:

@@ -13,7 +13,7 @@ from glacier_sync.bags.defects import Defect
 from glacier_sync.bags.errors import PathError, mode_of
 from glacier_sync.bags.folders import FolderSource
 from glacier_sync.bags.inspection import Inspection, inspect
-from glacier_sync.bags.names import shown
+from glacier_sync.bags.names import own_name, shown
 from glacier_sync.bags.reading import crew_in_advance, read_bags
 from glacier_sync.bags.sources import Source
 from glacier_sync.bags.zips import ZipSource
@@ -72,7 +72,7 @@ def reports(
     """Sum up what inspecting and hashing found, a report for each bag."""
     found = []
     if source.listing.defects:
-        name = source.path.absolute().name
+        name = own_name(source.path)
         found.append(BagReport(name, source.path, (), 0, 0, (), source.listing.defects))
     for inspection in inspections:
         defects = dict.fromkeys([*inspection.defects, *hashed[inspection.bag.prefix]])

@@ -212,6 +212,17 @@ def test_what_is_no_bag_is_reported_as_an_invalid_one(tmp_path: Path) -> None:
     assert defects_of(tmp_path / "empty.zip") == ["empty.zip: is empty: expected a zip"]
 
 
+@pytest.mark.parametrize(("below", "path"), [("", "."), ("data", ".."), ("data/W1", "../.."), ("", "data/..")])
+def test_a_bag_has_its_own_name_however_its_path_is_given(
+    below: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The payload is a work itself, which has the bag's name.
+    bag = BagBuilder(payload={"images/1.jpg": b"1", "W1/sources/1.txt": b"1"}).folder(tmp_path)
+    monkeypatch.chdir(bag / below)
+    (report,) = bags.verify(Path(path), workers=1)
+    assert (report.name, report.works, report.defects) == ("W1", ("W1",), ())
+
+
 def test_a_path_that_isnt_there_is_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(bags.PathError, match=r"doesn't exist: expected a bag, a directory or a zip; correct the path"):
         bags.verify(tmp_path / "absent", workers=1)
