@@ -69,7 +69,10 @@ refuse_links_and_devices() {
 # Commands that are started inherit it: while one of them lives, the lock is held.
 lock_work() {
     local path=$1/.$WORK.lock descriptor
-    { exec {descriptor}>"$path"; } || fail "can't write into $1: let this user write there"
+    # Opened, a link would lead out of the archive, and a pipe would keep this waiting.
+    [[ ! -L $path && ! -p $path ]] ||
+        fail "$path is a link or a pipe: expected a file, or nothing; remove it, then sync again" "$TRY_AGAIN_LATER"
+    { exec {descriptor}>>"$path"; } || fail "can't write into $1: let this user write there"
     if ! flock --nonblock "$descriptor" || [[ ! $path -ef /proc/$$/fd/$descriptor ]]; then
         fail "can't lock $path: another sync of this work is running; try again when it is done" "$TRY_AGAIN_LATER"
     fi

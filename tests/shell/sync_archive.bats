@@ -164,6 +164,21 @@ END
     [ -z "$(find "$root/archive" -mindepth 2)" ]
 }
 
+@test "a link or a pipe in the place of the lock is refused, and never followed" {
+    make_work W1
+    mkdir "${archive}0/00"
+    echo kept >"$root/victim"
+    ln -s "$root/victim" "${archive}0/00/.W1.lock"
+    sync_work -a "$archive" "$work"
+    failed 75 'check of the work and its place' "${archive}0/00/.W1.lock is a link or a pipe: expected a file*"
+    [ "$(cat "$root/victim")" = kept ]
+    rm "${archive}0/00/.W1.lock"
+    mkfifo "${archive}0/00/.W1.lock"
+    sync_work -a "$archive" "$work"
+    failed 75 'check of the work and its place' "${archive}0/00/.W1.lock is a link or a pipe: expected a file*"
+    [ ! -e "${archive}0/00/W1" ]
+}
+
 @test "folders of the archive that can't be written to are no fault of the work's" {
     make_work W1
     touch "${archive}0/00"

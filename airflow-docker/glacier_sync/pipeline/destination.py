@@ -140,7 +140,7 @@ def locked(place: Path) -> Iterator[None]:
     """
     path = place.with_name(f".{place.name}.lock")
     with _writing(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         if not _is_locked_now(path, descriptor):
             raise BeingSyncedError(f"{path} is locked: another sync of this work is running; try again when it is done")

@@ -294,6 +294,15 @@ def test_a_copy_that_somebody_syncs_is_not_judged_meanwhile(place: Installation,
     assert place.archived(RID).exists()
 
 
+def test_a_link_in_the_place_of_the_lock_is_not_followed(place: Installation, bag: Bagger) -> None:
+    copy = place.archived(RID)
+    copy.parent.mkdir()
+    copy.with_name(f".{RID}.lock").symlink_to(place.home / "made")
+    with pytest.raises(destination.ArchiveUnwritableError), destination.locked(copy):
+        raise AssertionError
+    assert not (place.home / "made").exists()
+
+
 def test_a_copy_that_is_gone_is_made_again(place: Installation, bag: Bagger) -> None:
     number = place.debagged(bag(RID))
     last_line = work_sync.run_script(place.planned(number))
