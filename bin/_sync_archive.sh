@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # A work's way into the archive's file tree. Source it after _common.sh, from
-# syncOneWork.sh, whose fail, require, run and variables it uses.
+# syncOneWork.sh, whose fail, require, require_claim, run and variables it uses.
 
 # Content decides, not size and time. What the archive has keeps its modes.
 readonly -a RSYNC_OPTIONS=(
@@ -40,17 +40,6 @@ check_place() {
 require_marker() {
     [[ -e $MARKER ]] ||
         fail "the archive's marker $MARKER isn't there: is it mounted? mount it (or make that file, once), then sync again" \
-            "$TRY_AGAIN_LATER"
-}
-
-# Whoever has this work in hand sets the file's time ahead, to the end of the claim. A
-# process that was stopped for longer doesn't, and by now somebody else may have the work.
-require_claim() {
-    local until
-    [[ -n ${claimFile:-} ]] || return 0
-    until=$(stat --format=%Y -- "$claimFile" 2>/dev/null || printf 0)
-    ((until > EPOCHSECONDS)) ||
-        fail "the claim on $WORK has run out: expected $claimFile to be kept; somebody else may have it, so nothing more is done; sync again" \
             "$TRY_AGAIN_LATER"
 }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # A work's images on their way to the web's bucket. Source it after _common.sh, from
-# syncOneWork.sh, whose fail, run and variables it uses.
+# syncOneWork.sh, whose fail, require_claim, run and variables it uses.
 
 # copy_to_web: web_copied says whether there is a copy to check.
 copy_to_web() {
@@ -18,6 +18,7 @@ copy_to_web() {
         return
     fi
     [[ -z $REPLACE_WEB ]] || action=sync
+    require_claim
     run rclone "$action" --checksum --log-level NOTICE --stats 0 -- "$IMAGES/" "$WEB_COPY" ||
         fail "rclone ended with $? and didn't copy everything to $WEB_URL: see its message above; sync again"
     # shellcheck disable=SC2034 # syncOneWork.sh asks for it
@@ -29,6 +30,7 @@ clear_web() {
     configure_rclone
     web_has || return 0
     info "deleting what the web has of an earlier $WORK"
+    require_claim
     run rclone delete --log-level NOTICE --stats 0 -- "$WEB_COPY" ||
         fail "rclone ended with $? and didn't delete everything in $WEB_URL: see its message above; sync again"
 }
@@ -99,6 +101,7 @@ read_back() {
     sed -n 's/^\* //p' "$found/combined" >"$found/again"
     if [[ -s $found/again ]]; then
         info "copying once more what differs"
+        require_claim
         run rclone copy --ignore-times --no-traverse --files-from-raw "$found/again" --log-level NOTICE --stats 0 \
             -- "$IMAGES/" "$WEB_COPY" ||
             fail "rclone ended with $? and didn't copy what differs in $WEB_URL: see its message above; sync again"

@@ -53,7 +53,7 @@ auditToolLogDateTimeDir (where logs go), LOCAL_AUDIT_OPTIONS and REPO_AUDIT_OPTI
 that exists alone), ARCHIVE_STANDING (absent: the archive has no such work, try again
 later if it has; equal: it has the same, which is audited and not copied), archiveMarker
 (a file's name: try again later unless the archive root has it), claimFile (a file: try
-again later unless its time lies ahead when the archive is to be changed; beside it
+again later unless its time lies ahead when archive or web are to be changed; beside it
 .copied-<Work> gets the inode of a new copy), DEBUG_SYNC (trace), and for the bucket the
 AWS_… variables.
 END
@@ -212,6 +212,17 @@ check_commands() {
 }
 
 require() { command -v -- "$1" >/dev/null || fail "$(missing_command "$1" "$2")" "$COMMAND_MISSING"; }
+
+# Whoever has this work in hand sets the file's time ahead, to the end of the claim. A
+# process that was stopped for longer doesn't, and by now somebody else may have the work.
+require_claim() {
+    local until
+    [[ -n ${claimFile:-} ]] || return 0
+    until=$(stat --format=%Y -- "$claimFile" 2>/dev/null || printf 0)
+    ((until > EPOCHSECONDS)) ||
+        fail "the claim on $WORK has run out: expected $claimFile to be kept; somebody else may have it, so nothing more is done; sync again" \
+            "$TRY_AGAIN_LATER"
+}
 
 # audit FOLDER OPTIONS: the options are words; an option with a space in it isn't possible.
 audit() {

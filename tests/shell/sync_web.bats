@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # syncOneWork.sh -w: real rclone against an S3 server on this machine.
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
 
 bats_require_minimum_version 1.5.0
 
@@ -166,6 +167,40 @@ END
     sync_web -W
     [ "$status" -eq 45 ]
     [[ ${lines[-1]} == *"FAILED: copy to the web: rclone ended with 5 and didn't delete everything in s3://$bucket/pre/fix/W1/images/"* ]]
+}
+
+@test "the web copy is changed only while the claim on the work holds" {
+    sync_web
+    on_web
+    mv "$web" "$root/before"
+    printf ONE >"$work/images/W1-I1/I10001.jpg"
+    export claimFile=$root/claim
+    touch --date='1 minute ago' "$claimFile"
+    lacks_claim() {
+        sync_web -W
+        [ "$status" -eq 75 ]
+        [[ ${lines[-1]} == *"FAILED: copy to the web: the claim on W1 has run out: expected $claimFile to be kept"* ]]
+        on_web
+        diff -r "$root/before" "$web"
+    }
+    lacks_claim
+    mv "$work/images" "$root/images"
+    lacks_claim
+    mv "$root/images" "$work/images"
+    touch --date='1 hour' "$claimFile"
+    sync_web -W
+    [ "$status" -eq 0 ]
+    on_web
+    diff -r "$work/images" "$web/pre/fix/W1/images"
+}
+
+@test "what differs isn't copied once more when the claim has run out meanwhile" {
+    export claimFile=$root/claim
+    touch --date='1 hour' "$claimFile"
+    { declare -p bucket && declare -f put_in_parts && echo put_in_parts I10001.jpg ONE && echo "rm $claimFile"; } | stub_rclone
+    sync_web
+    [ "$status" -eq 75 ]
+    [[ ${lines[-1]} == *"FAILED: check of the web copy: the claim on W1 has run out"* ]]
 }
 
 # stub_rclone: rclone, after whose copy something happens to the bucket: the text is standard input.
