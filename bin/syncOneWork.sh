@@ -69,7 +69,7 @@ STEP='' STEP_STATUS='' REASON='' LOG_PROCESS='' TEMPORARY='' CHILD='' LOCK='' PA
 
 # --- checks that change nothing -------------------------------------------------
 
-refuse_use() { die "$1; syncOneWork.sh -h explains" "$WRONG_USE"; }
+refuse_use() { die "${1//[[:cntrl:]]/?}; syncOneWork.sh -h explains" "$WRONG_USE"; }
 
 read_command_line() {
     local option
@@ -121,7 +121,7 @@ open_log() {
     log_file=$syncLogDateTimeDir/$(basename -- "${syncLogDateTimeFile%.log}")-$WORK.log
     : >>"$log_file" || die "can't write the log $log_file: make it writable" "$WRONG_USE"
     # Signals end the work, and so does the end of whoever reads the output; the log still has to tell.
-    exec > >(trap '' INT TERM && exec tee -a -p -- "$log_file") 2>&1
+    exec > >(trap '' INT TERM && printable | tee -a -p -- "$log_file" || true) 2>&1
     LOG_PROCESS=$!
     trap finish EXIT
     trap 'fail "stopped by SIGINT; run it again" "$STOPPED_BY_INT"' INT
@@ -129,6 +129,12 @@ open_log() {
     [[ -z ${DEBUG_SYNC:-} ]] || set -x
     printf 'syncOneWork: %s: started\n' "$WORK"
     info "work $WORK_PATH, log $log_file"
+}
+
+# printable: a question mark for each control character, as a terminal obeys them and programs print
+# names as they are. Bytes, so that every locale does: C0 but tab and line feed, C1, U+2028 and U+2029.
+printable() {
+    LC_ALL=C stdbuf --output=L sed 's/[\x01-\x08\x0b-\x1f\x7f]/?/g; s/\xc2[\x80-\x9f]/?/g; s/\xe2\x80[\xa8\xa9]/?/g'
 }
 
 # begin STATUS STEP: the status is the script's if the step fails.

@@ -179,6 +179,24 @@ END
     [ ! -e "${archive}0/00/W1" ]
 }
 
+@test "control characters in names don't reach the terminal or the log" {
+    make_work W1
+    sync_work -a "$archive" "$work"
+    # As a site's own audit tool may print it, and so may any other program.
+    stub audit-tool <<<"find $work/images -name 'c0*'"
+    # What rsync prints as it is depends on the locale.
+    for locale in C.UTF-8 C; do
+        echo "$locale" >"$work/images/"$'c0\e[31m c1\u009b31m sep\u2028 ཨ.jpg'
+        LC_ALL=$locale sync_work -a "$archive" "$work"
+        [ "$status" -eq 0 ]
+        [[ $output == *'f'*'images/c0'*'[31m c1'*'31m sep'*'.jpg'* ]]
+        [[ $output == *'c0?[31m c1?31m sep? ཨ.jpg'* ]]
+        # shellcheck disable=SC2076 # no pattern
+        for raw in $'\e' $'\u009b' $'\u2028'; do [[ ! $output$(cat "$(log_of W1)") =~ "$raw" ]]; done
+    done
+    diff -r "$work" "${archive}0/00/W1"
+}
+
 @test "folders of the archive that can't be written to are no fault of the work's" {
     make_work W1
     touch "${archive}0/00"
@@ -379,7 +397,8 @@ END
 
 @test "a missing rsync is named with Debian's package, where it is needed" {
     make_work W1
-    for command in bash env basename cat cp cut date df dirname du find flock mkdir mv realpath rm setpriv sync tail tee; do
+    for command in bash env basename cat cp cut date df dirname du find flock mkdir mv realpath rm sed setpriv stdbuf sync \
+        tail tee; do
         ln -s "$(PATH=/usr/bin:/bin command -v "$command")" "$stubs/$command"
     done
     PATH=$stubs sync_work -a "$archive" "$work"

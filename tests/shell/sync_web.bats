@@ -169,6 +169,17 @@ END
     [[ ${lines[-1]} == *"FAILED: copy to the web: rclone ended with 5 and didn't delete everything in s3://$bucket/pre/fix/W1/images/"* ]]
 }
 
+@test "control characters in names don't reach the terminal or the log" {
+    printf x >"$work/images/"$'c0\e[31m c1\xc2\x9b31m sep\xe2\x80\xa8 ཨ.jpg'
+    rclone --config /dev/null rmdir "seen:$bucket"
+    sync_web
+    [ "$status" -eq 45 ]
+    [[ $output == *'c0'*'[31m c1?31m sep'*' ཨ.jpg: Failed to copy'* ]]
+    for raw in $'\e' $'\xc2\x9b' $'\xe2\x80\xa8'; do
+        run -1 grep -rqF "$raw" "$root/logs" - <<<"$output"
+    done
+}
+
 @test "the web copy is changed only while the claim on the work holds" {
     sync_web
     on_web
@@ -330,7 +341,7 @@ start_until_rclone() {
 }
 
 @test "a missing rclone is named with Debian's package, before anything is done" {
-    for command in bash env basename cat date dirname mkdir realpath rm setpriv tee; do
+    for command in bash env basename cat date dirname mkdir realpath rm sed setpriv stdbuf tee; do
         ln -s "$(PATH=/usr/bin:/bin command -v "$command")" "$root/stubs/$command"
     done
     PATH=$root/stubs run -127 "$REPOSITORY/bin/syncOneWork.sh" -w "s3://$bucket" -s "$root/list" "$work"
