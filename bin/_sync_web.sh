@@ -46,6 +46,9 @@ configure_rclone() {
     export RCLONE_CONFIG_WEB_PROVIDER=AWS RCLONE_CONFIG_WEB_REGION=${AWS_REGION:-${AWS_DEFAULT_REGION:-us-east-1}}
     if [[ -n $endpoint ]]; then
         export RCLONE_CONFIG_WEB_PROVIDER=Other RCLONE_CONFIG_WEB_ENDPOINT=$endpoint
+    else
+        # rclone names an access control list in any case, and this one is taken by buckets without lists too.
+        export RCLONE_CONFIG_WEB_ACL=bucket-owner-full-control
     fi
     # Amazon's library inside rclone refuses the variable; rclone has one of its own.
     if [[ -n ${AWS_CA_BUNDLE:-} ]]; then

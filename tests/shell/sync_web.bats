@@ -214,6 +214,16 @@ END
     [[ ${lines[-1]} == *"FAILED: check of the web copy: the claim on W1 has run out"* ]]
 }
 
+@test "Amazon's buckets without access control lists are written to as well" {
+    cat >"$root/stubs/rclone" <<<'#!/bin/sh
+env | grep ^RCLONE_CONFIG_WEB_'
+    chmod +x "$root/stubs/rclone"
+    AWS_ENDPOINT_URL_S3='' sync_web
+    [[ $output == *RCLONE_CONFIG_WEB_ACL=bucket-owner-full-control* ]]
+    sync_web
+    [[ $output != *RCLONE_CONFIG_WEB_ACL* ]]
+}
+
 # stub_rclone: rclone, after whose copy something happens to the bucket: the text is standard input.
 stub_rclone() {
     {
