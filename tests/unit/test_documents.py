@@ -123,6 +123,13 @@ def test_commands_in_the_text_exist(document: Path) -> None:
     assert set(found) <= set(COMMANDS)
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=names)
+def test_no_command_that_is_shown_has_a_secret_among_its_arguments(document: Path) -> None:
+    # Everybody on the host can read the arguments of a program.
+    for before in re.findall(r"`([^`]*)\$\((?:sudo )?cat \S*secrets/", document.read_text(encoding="utf-8")):
+        assert "<<<" in before
+
+
 def test_every_exit_status_is_documented() -> None:
     kinds = [errors.ConfigurationError, errors.TransientError, errors.PermanentError]
     statuses = {0, *(kind.exit_status for kind in kinds)}
