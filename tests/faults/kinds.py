@@ -25,6 +25,7 @@ KINDS: Mapping[str, str] = {
     ),
     "killed at a boundary: a work is replaced": f"{_KILLS}::test_killed_at_a_boundary_while_a_work_is_replaced",
     "killed at a boundary: what has to fail": f"{_KILLS}::test_killed_at_a_boundary_of_what_has_to_fail",
+    "killed at a boundary: with PostgreSQL": f"{_DATABASES}::test_killed_at_boundaries_with_postgresql",
     "killed at a random instant": f"{_KILLS}::test_killed_at_random_instants",
     "services of a deployment are killed": f"{_DEPLOYMENT}::test_services_that_are_killed",
     "S3: 503 SlowDown": f"{_S3}::test_trouble_that_passes",

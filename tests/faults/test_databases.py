@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 from tests.faults import invariants
+from tests.faults.cases import Case, happen
+from tests.faults.cases import boundaries as reached_boundaries
 from tests.faults.conftest import Note
 from tests.faults.hooks import boundaries
 from tests.faults.invariants import Findings
-from tests.faults.scene import Scene, Scenes, Strike
+from tests.faults.scene import SECONDS, Scene, Scenes, Strike
 from tests.support.disks import disk, remount
 from tests.support.pipeline import Bag, Bagger, show_again
 from tests.support.postgres import PostgresServer, postgres_server
 
-from glacier_sync.ledger import LedgerUnavailableError
+from glacier_sync.ledger import Ledger, LedgerUnavailableError
 
 # Boundaries of a run between its first look at the ledger and its bash.
 EARLY = range(20, 150)
-MANY = 20
+MANY, MANY_KILLS = 20, 30
+NEXT_RUN_SECONDS = 5
 # Its own files take some 40 MiB; the rest can be filled.
 SERVERS_DISK = "size=80M"
 
@@ -67,8 +75,27 @@ def settle(scene: Scene) -> Findings:
 
 
 def test_a_server_that_goes_away(scene: Scene, server: PostgresServer, note: Note, dice: random.Random) -> None:
-    """Killed at a boundary of a run, in which it doesn't come back."""
-    scene.struck(Strike(str(server.number), at=dice.choice(EARLY)))
+    goes_away(scene, server, dice, note)
+
+
+@pytest.mark.slow_faults
+def test_a_server_that_goes_away_for_a_minute(
+    scene: Scene, server: PostgresServer, note: Note, dice: random.Random
+) -> None:
+    goes_away(scene, server, dice, note, seconds=60)
+
+
+def goes_away(scene: Scene, server: PostgresServer, dice: random.Random, note: Note, *, seconds: float = 0) -> None:
+    """Killed at a boundary of a run, in which it doesn't come back; nor does it in the next ones."""
+    assert scene.struck(Strike(str(server.number), at=dice.choice(EARLY)))
+    began = time.monotonic()
+    while True:
+        scene.place.ledger.close()
+        with pytest.raises(LedgerUnavailableError):
+            scene.place.run()
+        if time.monotonic() - began >= seconds:
+            break
+        time.sleep(NEXT_RUN_SECONDS)
     server.stop()
     server.start()
     note("ledger: the server goes away", settle(scene))
@@ -76,13 +103,18 @@ def test_a_server_that_goes_away(scene: Scene, server: PostgresServer, note: Not
 
 def test_a_server_that_is_restarted(scene: Scene, server: PostgresServer, note: Note, dice: random.Random) -> None:
     """In the middle of a run, which goes on or ends, as it comes."""
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(scene.boundaries)
-        time.sleep(dice.uniform(0.1, 0.8))
-        server.stop()
-        server.start()
-        running.result()
+    running = scene.stopped(dice.choice(EARLY))
+    server.stop()
+    server.start()
+    go_on(running)
     note("ledger: the server is restarted", settle(scene))
+
+
+def go_on(running: Any) -> None:
+    """Let a run go on that was stopped, to its end."""
+    os.killpg(running.pid, signal.SIGCONT)
+    running.join(SECONDS)
+    assert not running.is_alive()
 
 
 def test_connections_that_are_ended(scene: Scene, server: PostgresServer, note: Note) -> None:
@@ -91,15 +123,21 @@ def test_connections_that_are_ended(scene: Scene, server: PostgresServer, note: 
         running = pool.submit(scene.boundaries)
         times = 0
         while not running.done():
-            execute(
-                server,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()",
-            )
-            times += 1
+            times += end_connections(server)
             time.sleep(0.1)
         running.result()
+    assert times
     note("ledger: its connections are ended", settle(scene), times)
+
+
+def end_connections(server: PostgresServer) -> int:
+    """End all connections; return how many there were."""
+    with psycopg.connect(server.url.replace("+psycopg2", ""), autocommit=True) as connection:
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return ended.rowcount
 
 
 def test_a_server_that_is_read_only(scene: Scene, server: PostgresServer, note: Note) -> None:
@@ -183,10 +221,65 @@ def test_a_file_that_is_locked(scenes: Scenes, made: Bag, note: Note, dice: rand
     """By a program that begins to write and doesn't end for longer than a run waits."""
     with scenes.scene(made) as scene:
         other = sqlite3.connect(scene.place.home / "ledger" / "ledger.sqlite", isolation_level=None)
-        with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(scene.boundaries)
-            time.sleep(dice.uniform(0.1, 0.8))
-            other.execute("BEGIN IMMEDIATE")
-            running.result()
+        running = scene.stopped(dice.choice(["aws.ranges:_write", "hashing.writing:write"]))
+        other.execute("BEGIN IMMEDIATE")
+        go_on(running)
         other.close()
+        assert not any(item.phase.is_terminal for item in scene.place.ledger.objects())
         note("ledger: another program locks the file", settle(scene))
+
+
+def test_killed_at_boundaries_with_postgresql(
+    scenes: Scenes, made: Bag, server: PostgresServer, note: Note, dice: random.Random
+) -> None:
+    killed(scenes, made, server, note, dice, times=2)
+
+
+@pytest.mark.slow_faults
+@pytest.mark.timeout(1200)
+def test_killed_at_many_boundaries_with_postgresql(
+    scenes: Scenes, made: Bag, server: PostgresServer, note: Note, dice: random.Random
+) -> None:
+    killed(scenes, made, server, note, dice, times=MANY_KILLS)
+
+
+def killed(scenes: Scenes, made: Bag, server: PostgresServer, note: Note, dice: random.Random, *, times: int) -> None:
+    """The run at statements and commits, and somewhere in the run that goes on; each case has a database."""
+    with databases(server, times + 1) as urls:
+        reached = reached_boundaries(scenes, made, ledger_url=urls[0])
+        chosen = dice.sample([at for at, place in enumerate(reached, 1) if place.startswith("ledger.")], times)
+        cases = [
+            Case([made], [Strike(dice.choice(["run", "group"]), at=at), again(dice)], {"ledger_url": url})
+            for at, url in zip(chosen, urls[1:], strict=True)
+        ]
+        outcome = happen(scenes, cases)
+    note.cases("killed at a boundary: with PostgreSQL", outcome)
+    assert outcome.strikes >= times
+
+
+def again(dice: random.Random) -> Strike:
+    return Strike("group", at=dice.randint(1, EARLY.stop))
+
+
+@contextmanager
+def databases(server: PostgresServer, times: int) -> Iterator[list[str]]:
+    """Make databases that have the ledger's tables, and yield their URLs."""
+    execute(server, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    with Ledger(server.url, lease=timedelta(minutes=1)) as ledger:
+        ledger.migrate()
+    names = [f"case{number}" for number in range(times)]
+    try:
+        for name in names:
+            make = sql.SQL("CREATE DATABASE {} TEMPLATE postgres").format(sql.Identifier(name))
+            administer(server, make)
+        yield [f"{server.url.removesuffix('postgres')}{name}" for name in names]
+    finally:
+        for name in names:
+            administer(server, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def administer(server: PostgresServer, statement: sql.Composed) -> None:
+    """Do what touches another database, from one that nobody makes copies of."""
+    url = f"{server.url.replace('+psycopg2', '').removesuffix('postgres')}template1"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
