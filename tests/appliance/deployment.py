@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 from tests.appliance.engine import PROJECT
+from tests.support.ports import free_port
 
 from glacier_sync.emulator.client import EmulatorClient
 from glacier_sync.works import archive_path
@@ -26,11 +26,6 @@ UID = 1001 if os.geteuid() == 0 else os.geteuid()
 DAG_ID = "sqs_scheduled_dag"
 REGION, BUCKET, QUEUE = "us-east-1", "manifest.bdrc.org", "ManifestReadyToIntake"
 SOURCE_PARTS = ("bdrc-docker-compose.yml", "airflow-docker/dags", "airflow-docker/plugins", "config")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def own_environment(**more: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.ports import free_port
 
 PROJECT = Path(__file__).parents[2]
 SCRIPT = PROJECT / "local-airflow.sh"
@@ -19,11 +20,6 @@ SCRIPT = PROJECT / "local-airflow.sh"
 SYNCED = ["W1GS0001", "W1GS0042", "W1GS0077", "W1GS0078", "W1GS0015"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Machine:

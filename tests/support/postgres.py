@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.support.ports import free_port
 
 _BINARIES = Path("/usr/lib/postgresql")
 _SECONDS_TO_START = 60
@@ -41,7 +41,7 @@ class PostgresServer:
         self._folder = folder
         self._log = folder / "log"
         self._unprivileged = _as_unprivileged(folder)
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         password = folder / "password"
         password.write_text(_PASSWORD, encoding="ascii")
@@ -144,13 +144,6 @@ def _as_unprivileged(folder: Path) -> list[str]:
     shutil.chown(folder, "nobody")
     # Dies with the tests, even if they are killed.
     return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=INT"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(server: subprocess.Popen[bytes], url: str, deadline: float) -> bool:
