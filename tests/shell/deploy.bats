@@ -51,7 +51,7 @@ setup() {
     for folder in Archive0/24 Archive1/25 Archive3/99; do [ -d "$dest/archive/$folder" ]; done
     grep -qx 'DEPLOYMENT=dev' "$dest/.env"
     grep -qx 'COMPOSE_PROFILES=emulator' "$dest/.env"
-    grep -qx 'WEB_PORT=18089' "$dest/.env"
+    grep -qx "WEB_PORT=$web_port" "$dest/.env"
     grep -qx "SYNC_ACCESS_UID=$(user_id)" "$dest/.env"
     grep -qx 'AWS_ENDPOINT_URL=http://emulator:5005' "$dest/.env"
     [ -z "$(find "$dest" -name '*.tmp' -o -name __pycache__)" ]
@@ -101,7 +101,7 @@ setup() {
 
 @test "an edited .env is kept, and gets what is new with a note" {
     deploy "${options[@]}" --dev >/dev/null
-    sed -i -e '/^EMULATOR_PORT=/d' -e 's/^WEB_PORT=.*/WEB_PORT=18090 # mine/' -e 's/^AIRFLOW_KEEP_DAYS=.*/#&/' "$dest/.env"
+    sed -i -e '/^EMULATOR_PORT=/d' -e "s/^WEB_PORT=.*/WEB_PORT=$other_port # mine/" -e 's/^AIRFLOW_KEEP_DAYS=.*/#&/' "$dest/.env"
     echo "GLACIER_SYNC_WORKERS='3'" >>"$dest/.env"
     cp "$dest/.env" "$BATS_TEST_TMPDIR/edited"
     run deploy -d "$dest"
@@ -115,10 +115,10 @@ setup() {
 @test "an option that is given again changes its line alone" {
     deploy "${options[@]}" --dev >/dev/null
     cp "$dest/.env" "$BATS_TEST_TMPDIR/before"
-    deploy -d "$dest" --port 18091 >/dev/null
+    deploy -d "$dest" --port "$other_port" >/dev/null
     run diff "$BATS_TEST_TMPDIR/before" "$dest/.env"
     [ "${#lines[@]}" -eq 4 ]
-    [[ ${lines[1]} == '< WEB_PORT=18089' && ${lines[3]} == '> WEB_PORT=18091' ]]
+    [[ ${lines[1]} == "< WEB_PORT=$web_port" && ${lines[3]} == "> WEB_PORT=$other_port" ]]
 }
 
 @test "the template lists what the compose file asks for" {
@@ -266,10 +266,10 @@ input()'; }
 }
 
 @test "the environment stands in for options, which go before it" {
-    DEPLOY_DEST=$dest DEPLOY_MODE=dev DEPLOY_PORT=18092 deploy --port 18093 >/dev/null
-    grep -qx WEB_PORT=18093 "$dest/.env"
+    DEPLOY_DEST=$dest DEPLOY_MODE=dev DEPLOY_PORT=$other_port deploy --port "$web_port" >/dev/null
+    grep -qx "WEB_PORT=$web_port" "$dest/.env"
     DEPLOY_MODE="test" fails 2 "DEPLOY_MODE is 'test'" "${options[@]}"
-    DEPLOY_DEST=$BATS_TEST_TMPDIR/other DEPLOY_MODE=dev DEPLOY_DRY_RUN=1 DEPLOY_PORT=18092 deploy >/dev/null
+    DEPLOY_DEST=$BATS_TEST_TMPDIR/other DEPLOY_MODE=dev DEPLOY_DRY_RUN=1 DEPLOY_PORT=$other_port deploy >/dev/null
     [ ! -e "$BATS_TEST_TMPDIR/other" ]
 }
 
@@ -299,7 +299,7 @@ input()'; }
 
 @test "a folder with a space in its name" {
     dest="$BATS_TEST_TMPDIR/two words"
-    deploy -d "$dest" --port 18089 --dev -i "$BATS_TEST_TMPDIR/the tree" >/dev/null
+    deploy -d "$dest" --port "$web_port" --dev -i "$BATS_TEST_TMPDIR/the tree" >/dev/null
     grep -qx "ARCH_ROOT='$BATS_TEST_TMPDIR/the tree'" "$dest/.env"
     grep -qx COMPOSE_PROJECT_NAME=two-words "$dest/.env"
     run deploy -d "$dest"

@@ -2,6 +2,7 @@
 # shellcheck disable=SC2034,SC2154 # the tests use what is set here, and bats sets status and output
 # For tests of deployments without a Docker engine: `docker` is a stub that answers what a
 # test sets out. A test file loads this, and calls set_up_deployment in its setup.
+load support/ports
 
 set_up_deployment() {
     project=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
@@ -29,8 +30,9 @@ case "$*" in
     *) echo "unexpected: docker $*" >&2; exit 9 ;;
 esac
 END
-    # Nothing answers at the ports that the tests choose.
-    options=(-d "$dest" --port 18089)
+    # deploy.sh really looks whether anything answers there.
+    { read -r web_port && read -r other_port; } < <(free_ports 2)
+    options=(-d "$dest" --port "$web_port")
 }
 
 # stub_command NAME: makes a command of standard input, on PATH.
