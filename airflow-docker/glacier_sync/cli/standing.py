@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glacier_sync.cli import output, tables
@@ -17,8 +17,8 @@ def facts(ledger: Ledger, item: LedgerObject, *, history: bool) -> dict[str, Any
     return {**found, "events": ledger.events(item.id)} if history else found
 
 
-def print_overview(items: Sequence[LedgerObject]) -> None:
-    """Print a line for each object."""
+def print_overview(items: Sequence[LedgerObject], lapses: Mapping[int, int]) -> None:
+    """Print a line for each object; ``lapses`` are the ledger's."""
     if not items:
         output.line("the ledger is empty: no restored object was announced yet")
         return
@@ -26,7 +26,8 @@ def print_overview(items: Sequence[LedgerObject]) -> None:
     for item in items:
         found = report(item)
         since = output.local(item.update_time)
-        cells = (str(found.id), found.name, _standing(found), since, found.reason or _progress(item) or _places(found))
+        told = found.reason or "; ".join(filter(None, [_progress(item), _lapsed(item, lapses)])) or _places(found)
+        cells = (str(found.id), found.name, _standing(found), since, told)
         rows.add_row(*map(output.shown, cells))
     tables.print_table(rows)
 
@@ -40,6 +41,8 @@ def print_history(ledger: Ledger, item: LedgerObject) -> None:
     output.line(f"  s3://{found.bucket}/{found.key} (queue {found.queue}, attempt {found.attempt})")
     if item.progress:
         output.line(f"  {_progress(item)}, told at {output.local(item.progress.time)}")
+    if lapsed := _lapsed(item, ledger.lapses()):
+        output.line(f"  {lapsed}")
     if found.forgotten:
         gone = found.forgotten
         output.line(f"  forgotten by {gone.by} at {output.local(gone.on)}: {gone.reason}")
@@ -73,6 +76,14 @@ def _standing(found: ObjectReport) -> str:
 
 def _progress(item: LedgerObject) -> str:
     return f"{item.progress.stage}: {item.progress.pace}" if item.progress else ""
+
+
+def _lapsed(item: LedgerObject, lapses: Mapping[int, int]) -> str:
+    count = lapses.get(item.id, 0)
+    if not count or item.phase.is_terminal:
+        return ""
+    times = "once" if count == 1 else f"{count} times"
+    return f"its process ended without a word {times} since it last came on: see to the machine and its memory"
 
 
 def _places(found: ObjectReport) -> str:

@@ -39,7 +39,7 @@ def status(
             for item in items:
                 standing.print_history(ledger, item)
         else:
-            standing.print_overview(items)
+            standing.print_overview(items, ledger.lapses())
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.ledger import announced, dag_run, record_works, work_key
+from tests.support.ledger import LEASE, HandClock, announced, dag_run, record_works, work_key
 
 from glacier_sync.cli.output import local
 from glacier_sync.ledger import Ledger, Phase, WorkFacts
@@ -113,6 +113,21 @@ def test_how_far_a_stage_has_come(command: Command, filled: Ledger) -> None:
         "time": told.time.isoformat(),
     }
     assert [item["progress"] for item in command("status", "--json").facts[:2]] == [None, None]
+
+
+def test_an_object_whose_processes_die_is_told(command: Command, home: Path) -> None:
+    clock = HandClock()
+    with Ledger(load_settings().ledger_url.get_secret_value(), lease=LEASE, clock=clock) as ledger:
+        ledger.migrate()
+        record_works(ledger, "W1")
+        for turn in range(4):
+            assert len(ledger.claim(dag_run(f"turn {turn}"), 1)) == 1
+            clock.passes(LEASE)
+        words = "its process ended without a word 3 times since it last came on: see to the machine and its memory"
+        assert command("status").out.splitlines()[1].endswith(f"  {words}")
+        assert f"  {words}" in command("status", "W1").out.splitlines()
+        ledger.advance(1, dag_run("turn 3"), Phase.DOWNLOADED, "downloaded")
+        assert "without a word" not in command("status").out
 
 
 def test_every_object_of_a_work_is_told(command: Command, filled: Ledger) -> None:
