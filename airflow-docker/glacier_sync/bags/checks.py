@@ -23,30 +23,32 @@ class Check(NamedTuple):
 
 
 class Column:
-    """What one manifest lists: by a file's number whether it is listed, and its checksum."""
+    """What one manifest of a bag of so many ``files`` lists: by a file's number whether it is, and its checksum."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, files: int) -> None:
         self.manifest = manifest
+        # A zip may hold very many small bags.
+        self._rows = max(min(_PAGE, files), 1)
         self._width = HEX_DIGITS.get(manifest.algorithm, 0) // 2
         # A byte before each checksum tells that it is there.
         self._pages: dict[int, bytearray] = {}
 
     def __contains__(self, number: int | None) -> bool:
-        page = None if number is None else self._pages.get(number // _PAGE)
-        return number is not None and page is not None and page[number % _PAGE * (self._width + 1)] == 1
+        page = None if number is None else self._pages.get(number // self._rows)
+        return number is not None and page is not None and page[number % self._rows * (self._width + 1)] == 1
 
     def flags(self, files: int) -> Iterator[int]:
         """Yield 1 for each of so many files that is listed, and 0 for each other one, by their numbers."""
-        pages = map(self._pages.get, range(-(-files // _PAGE)))
-        none = bytes(_PAGE)
+        pages = map(self._pages.get, range(-(-files // self._rows)))
+        none = bytes(self._rows)
         return islice(chain.from_iterable(page[:: self._width + 1] if page else none for page in pages), files)
 
     def add(self, number: int, checksum: str) -> bool:
         """Take a file's checksum, unless it has one already: then return False."""
-        page = self._pages.get(number // _PAGE)
+        page = self._pages.get(number // self._rows)
         if page is None:
-            page = self._pages[number // _PAGE] = bytearray(_PAGE * (self._width + 1))
-        at = number % _PAGE * (self._width + 1)
+            page = self._pages[number // self._rows] = bytearray(self._rows * (self._width + 1))
+        at = number % self._rows * (self._width + 1)
         if page[at]:
             return False
         page[at] = 1
@@ -56,14 +58,14 @@ class Column:
 
     def get(self, number: int) -> str | None:
         """Return a file's checksum, or None if it isn't listed."""
-        page = self._pages.get(number // _PAGE)
-        at = number % _PAGE * (self._width + 1)
+        page = self._pages.get(number // self._rows)
+        at = number % self._rows * (self._width + 1)
         return page[at + 1 : at + 1 + self._width].hex() if page and page[at] else None
 
     def checksum(self, number: int) -> str:
         """Return the checksum of a file that is listed, in hexadecimal; empty for an algorithm that isn't supported."""
-        at = number % _PAGE * (self._width + 1) + 1
-        return self._pages[number // _PAGE][at : at + self._width].hex()
+        at = number % self._rows * (self._width + 1) + 1
+        return self._pages[number // self._rows][at : at + self._width].hex()
 
 
 class Checks(Mapping[str, Sequence[Check]]):

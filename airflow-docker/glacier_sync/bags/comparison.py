@@ -71,7 +71,7 @@ def compare(
     columns = []
     missing: set[str] = set()
     for manifest in expected.manifests.manifests:
-        column = Column(manifest)
+        column = Column(manifest, len(present))
         columns.append(column)
         odd = match(partial(expected.lines, manifest), present, column)
         missing.update(found.name for found in odd if found.oddity is Oddity.MISSING)

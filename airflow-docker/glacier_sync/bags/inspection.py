@@ -187,7 +187,7 @@ class _Inspector:
             if not manifest.supported:
                 known = ", ".join(SUPPORTED)
                 self._defects.append(UnsupportedAlgorithm(self._path(name), manifest.algorithm, known))
-            column = Column(manifest)
+            column = Column(manifest, len(self._bag.files))
             if self._is_readable(name, _LARGEST_LIST):
                 with self._damage_told():
                     self._match(manifest, column)

@@ -30,7 +30,9 @@ class Lines:
 
 
 def matched(lines: Lines, *files: str) -> list[tuple[Oddity, int, str]]:
-    return [(found.oddity, found.line.line, found.name) for found in match(lines.read, listing(*files), column())]
+    return [
+        (found.oddity, found.line.line, found.name) for found in match(lines.read, listing(*files), column(len(files)))
+    ]
 
 
 def listing(*names: str) -> NameList:
@@ -40,8 +42,8 @@ def listing(*names: str) -> NameList:
     return files
 
 
-def column() -> Column:
-    return Column(Manifest("manifest-md5.txt", "md5", of_tags=False))
+def column(files: int) -> Column:
+    return Column(Manifest("manifest-md5.txt", "md5", of_tags=False), files)
 
 
 AGAIN, ENCODED, FORM, MISSING = Oddity.AGAIN, Oddity.OTHER_ENCODING, Oddity.OTHER_FORM, Oddity.MISSING
@@ -99,7 +101,7 @@ def test_lines_without_files_are_read_a_few_times_and_not_held(names: Callable[[
     lines = Lines(lambda: map(names, range(1, MANY)))
     tracemalloc.start()
     try:
-        missing = sum(found.oddity is MISSING for found in match(lines.read, listing(variant(0)), column()))
+        missing = sum(found.oddity is MISSING for found in match(lines.read, listing(variant(0)), column(1)))
         _, held = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

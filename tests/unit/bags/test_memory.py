@@ -7,6 +7,7 @@ import io
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,12 @@ def test_a_million_entries_with_something_wrong_with_each(name: str, method: int
     )
     each = (many - few) / 160_000
     assert many + each * 680_000 < MOST, f"{few:,} bytes for 160,000 entries, {many:,} for twice that"
+
+
+def test_very_many_small_bags(tmp_path: Path) -> None:
+    entries = (BagBuilder(name=f"W{n}", payload={f"W{n}/images/1": b"1"}).entries() for n in range(2_000))
+    path = write_zip(tmp_path / "W.zip", chain.from_iterable(entries))
+    assert memory_for("bags.verify(pathlib.Path(sys.argv[1]), workers=1)", path) < 80_000_000
 
 
 def test_names_in_very_many_folders_one_in_the_other(tmp_path: Path) -> None:
