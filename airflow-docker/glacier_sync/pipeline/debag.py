@@ -14,6 +14,7 @@ from glacier_sync import bags
 from glacier_sync.errors import PermanentError, TransientError
 from glacier_sync.ledger import LedgerObject, Phase, Way, WorkFacts
 from glacier_sync.pipeline import watched, working
+from glacier_sync.pipeline.archive import require_archive
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Done
 from glacier_sync.pipeline.room import require_possible
@@ -40,6 +41,7 @@ def _debag(context: Context, item: LedgerObject) -> Done:
         raise DownloadMissingError(
             f"{zip_path} isn't there: expected the zip of {item.key}; the next run fetches it again"
         )
+    require_archive(context, item)
     folder = working.unbagged_dir(settings, item)
     folder.mkdir(parents=True, exist_ok=True)
     works = _unbagged(context, item, zip_path, folder)

@@ -8,6 +8,7 @@ from glacier_sync.aws import Download, ObjectFacts, ObjectStore, RestoreExpiredE
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import LedgerObject, Phase
 from glacier_sync.pipeline import working
+from glacier_sync.pipeline.archive import require_archive
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Done, Waiting
 from glacier_sync.pipeline.restore import await_copy
@@ -24,6 +25,7 @@ def _download(context: Context, item: LedgerObject) -> Done | Waiting:
         return Done(f"{item.key} is unbagged already")
     if item.phase is not Phase.RESTORED and target.exists():
         return Done(f"{item.key} is downloaded already")
+    require_archive(context, item)
     queue = _queue_of(settings.intake, item, load_intake(settings.intake))
     store = ObjectStore.open(queue.region, queue.profile)
     download = _fetch(context, store, item, target)
