@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -57,6 +57,7 @@ class FaultProxy:
     def __init__(self, target: str) -> None:
         self.target = urlsplit(target).netloc
         self.url = ""
+        self._lock = Lock()
         self.hits: Callable[[str, dict[str, str]], bool]
         self.reset()
 
@@ -66,6 +67,15 @@ class FaultProxy:
         self.hits = _is_ranged_get
         self.requests: list[tuple[str, str, str]] = []
         self.headers: list[dict[str, str]] = []
+        # What SQS was asked for; nothing of objects' contents.
+        self.queries: list[bytes] = []
+
+    def remember(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        """Keep a request; requests come at the same time."""
+        with self._lock:
+            self.requests.append((method, path, headers.get("range", "")))
+            self.headers.append(headers.copy())
+            self.queries.append(body if "x-amz-target" in headers else b"")
 
     def fault(self, method: str, path: str, headers: dict[str, str]) -> Fault:
         """Return what is to be done to the answer of a request."""
@@ -118,8 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             # The sender died in the middle: no server would take that for a request.
             self.close_connection = True
             return
-        self.proxy.requests.append((self.command, self.path, headers.get("range", "")))
-        self.proxy.headers.append(headers.copy())
+        self.proxy.remember(self.command, self.path, headers, sent)
         fault = self.proxy.fault(self.command, self.path, headers)
         if fault.first:
             fault.first()

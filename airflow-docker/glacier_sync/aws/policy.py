@@ -20,17 +20,20 @@ Policy = dict[str, Any]
 
 _VERSION = "2012-10-17"
 _USUAL_PARTITION = "aws"
+_USUAL_REGION = "us-east-1"
 
 
-def policy(queues: Iterable[IntakeQueue], *, web_parent: str = "", deletes_web: bool = False) -> Policy:
+def policy(
+    queues: Iterable[IntakeQueue], *, web_parent: str = "", web_region: str = _USUAL_REGION, deletes_web: bool = False
+) -> Policy:
     """Return what reading these queues, and writing web images, needs and no more.
 
-    ``web_parent`` is ``s3://bucket/prefix``, or empty where no images are synced;
-    ``deletes_web`` if a sync may replace a work's images.
+    ``web_parent`` is ``s3://bucket/prefix``, or empty where no images are synced, and
+    ``web_region`` the bucket's; ``deletes_web`` if a sync may replace a work's images.
     """
     statements = [statement for queue in queues for statement in _intake(queue)]
     if web_parent:
-        statements += _web(web_parent.removeprefix("s3://"), deletes=deletes_web)
+        statements += _web(web_parent.removeprefix("s3://"), _partition(web_region), deletes=deletes_web)
     return {"Version": _VERSION, "Statement": _named_apart(statements)}
 
 
@@ -61,12 +64,15 @@ def _intake(queue: IntakeQueue) -> list[Policy]:
     ]
 
 
-def _web(place: str, *, deletes: bool) -> list[Policy]:
+def _web(place: str, partition: str, *, deletes: bool) -> list[Policy]:
     bucket, _, prefix = place.rstrip("/").partition("/")
-    arn = f"arn:{_USUAL_PARTITION}:s3:::{bucket}"
-    write = ["s3:GetObject", "s3:PutObject"]
+    arn = f"arn:{partition}:s3:::{bucket}"
+    # rclone names an access control list with each image, looks in a bucket with versions at the
+    # one that it has written, and ends what it couldn't upload in parts.
+    read = ["s3:GetObject", "s3:GetObjectVersion"]
+    write = ["s3:AbortMultipartUpload", *read, "s3:PutObject", "s3:PutObjectAcl"]
     if deletes:
-        write.insert(0, "s3:DeleteObject")
+        write.insert(1, "s3:DeleteObject")
     return [
         _statement("ListWeb", ["s3:ListBucket"], [arn]),
         _statement("WriteWeb", write, [f"{arn}/{prefix}/*" if prefix else f"{arn}/*"]),

@@ -38,5 +38,5 @@ def iam_policy(
                 f"or {_DEFAULT!r} for queues without one and for the web images"
             )
     deletes_web = may_replace(settings.site_config_dir)
-    output.print_json(policy(queues, web_parent=web, deletes_web=deletes_web))
+    output.print_json(policy(queues, web_parent=web, web_region=settings.web_region, deletes_web=deletes_web))
     return 0

@@ -158,6 +158,11 @@ class Settings(BaseSettings):
         return os.environ.get("DEPLOYMENT") == "prod"
 
     @property
+    def web_region(self) -> str:
+        """The region of the web images' bucket, as ``syncOneWork.sh`` takes it from Amazon's own variables."""
+        return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+    @property
     def warnings_as_errors(self) -> tuple[str, ...]:
         """The kinds of warnings that make a bag invalid."""
         return tuple(self.bag_warnings_as_errors.replace(",", " ").split())

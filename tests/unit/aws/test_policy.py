@@ -52,6 +52,8 @@ def test_objects_and_buckets_are_named_apart() -> None:
 def test_arns_are_of_the_regions_partition(region: str, partition: str) -> None:
     for found in resources(policy([replace(NLM, region=region)])).values():
         assert found[0].split(":")[1] == partition
+    for found in resources(policy([], web_parent="s3://web/Works", web_region=region)).values():
+        assert found[0].split(":")[1] == partition
 
 
 def test_every_statement_has_an_id_of_its_own() -> None:

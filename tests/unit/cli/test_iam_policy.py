@@ -47,6 +47,13 @@ def test_deleting_from_the_web_where_works_are_replaced_or_may_ask_for_it(
     assert "s3:DeleteObject" in command("iam-policy").out
 
 
+def test_the_web_images_are_in_the_partition_of_amazons_own_region(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "cn-north-1")
+    assert '"arn:aws-cn:s3:::web.org/Works/*"' in command("iam-policy").out
+
+
 def test_one_profile(command: Command) -> None:
     assert ids(command("iam-policy", "--profile", "ap").out) == ["ReceiveNlm", "ListNlm", "ReadNlm"]
 

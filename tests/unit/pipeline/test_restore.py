@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from moto.core.utils import utcnow
 from moto.s3.models import FakeKey, s3_backends
-from tests.support.aws_actions import allowing, call_of
+from tests.support.aws_actions import allowing, calls
 from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.support.ledger import announced
 from tests.support.pipeline import Bag, Bagger, Installation, is_archived, message, messages_left, queue_entry, record
@@ -213,12 +213,9 @@ def test_a_restore_that_was_announced_meanwhile_is_taken_at_once(
 def test_the_policy_allows_restores_where_the_site_does(allowed: Installation, bag: Bagger, proxy: FaultProxy) -> None:
     number = archive(allowed, bag("W1TEST01"))
     pipeline.download_from_messages(allowed.context(FIRST), number)
-    calls = {
-        call_of(method, path, headers) for (method, path, _), headers in zip(proxy.requests, proxy.headers, strict=True)
-    }
-    granted = policy(load_intake(allowed.settings.intake))
-    assert "s3:RestoreObject" in {call.action for call in calls}
-    assert [call for call in calls if not allowing(granted, call)] == []
+    asked, granted = calls(proxy), policy(load_intake(allowed.settings.intake))
+    assert "s3:RestoreObject" in {call.action for call in asked}
+    assert [call for call in asked if not allowing(granted, call)] == []
     allowed.read_queues(queue_entry(allowed.site))
     assert "RestoreObject" not in json.dumps(policy(load_intake(allowed.settings.intake)))
 

@@ -141,6 +141,25 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, home
     assert load_settings().log_dir == home / "logs"
 
 
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({}, "us-east-1"),
+        ({"AWS_DEFAULT_REGION": "cn-north-1"}, "cn-north-1"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "cn-north-1"}, "cn-north-1"),
+        ({"AWS_REGION": "us-gov-west-1", "AWS_DEFAULT_REGION": "cn-north-1"}, "us-gov-west-1"),
+    ],
+)
+def test_the_web_images_region_is_amazons_own_setting(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], region: str
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().web_region == region
+
+
 def test_the_state_folder_is_made_for_its_user_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = home / "below" / "state"
     monkeypatch.setenv("GLACIER_SYNC_HOME", str(made))
