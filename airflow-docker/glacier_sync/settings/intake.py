@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from glacier_sync.errors import ConfigurationError
@@ -19,6 +20,12 @@ WATCHED_FOLDER = "watched folder"
 DEFAULT_EVENTS = ("ObjectRestore:Completed", "ObjectCreated:*")
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+def _queue(queue: str) -> str:
+    if "://" in queue and not re.fullmatch(r"https?://[^\s/?#]+/[^\s/?#]+/[^\s/?#]+", queue):
+        raise ValueError("a queue's name, or a URL that ends with its account and name, as Amazon shows it")
+    return queue
 
 
 Tier = Literal["Standard", "Bulk", "Expedited"]
@@ -62,7 +69,7 @@ class _QueueEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: _Text
-    queue: _Text
+    queue: Annotated[_Text, AfterValidator(_queue)]
     region: _Text
     profile: _Text | None = None
     buckets: list[_Text] = Field(min_length=1)

@@ -37,6 +37,25 @@ def test_a_queue_is_read_with_its_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["https://sqs.ap-northeast-2.amazonaws.com/123456789012/NlmReadyToIntake", "http://127.0.0.1:5005/1/a-queue.fifo"],
+)
+def test_a_queue_may_be_given_by_its_url(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "intake.yml"
+    path.write_text(GOOD.replace("NlmReadyToIntake", url))
+    assert [queue.queue for queue in load_intake(path)] == [url]
+
+
+@pytest.mark.parametrize("path", ["", "/", "/Q", "/123456789012/", "/123456789012/Q/", "/1/2/Q", "/123456789012/Q?a"])
+def test_a_url_that_names_no_account_and_queue_is_told(tmp_path: Path, path: str) -> None:
+    intake, url = tmp_path / "intake.yml", f"https://queue.example{path}"
+    intake.write_text(GOOD.replace("NlmReadyToIntake", url))
+    with pytest.raises(ConfigurationError) as caught:
+        load_intake(intake)
+    assert f"queues.0.queue is '{url}', expected a queue's name, or a URL that ends with its acc" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("terms", "expected"),
     [
         ("{days: 7, tier: Standard}", RestoreTerms(7, "Standard")),
