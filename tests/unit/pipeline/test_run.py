@@ -97,8 +97,8 @@ def test_what_has_to_wait_hides_nothing_behind_it(place: Installation, bag: Bagg
     tally = place.run(max_objects_per_run=1)
     assert [type(outcome) for outcome in tally.outcomes.values()] == [RetryLater, RetryLater, Done]
     assert [(item.phase, item.claimed_by) for item in place.ledger.objects()] == [
-        ("debagged", None),
-        ("debagged", None),
+        ("restored", None),
+        ("restored", None),
         ("synced", None),
     ]
 
