@@ -1,19 +1,36 @@
 """The central directory of a zip: found, walked in blocks, and held as a few numbers for each entry.
 
 The records of a small directory are held. Of a large one they are read again where they
-are needed: a million entries take some tens of megabytes, whatever their names. What is
-wrong with the directory as a whole is told here; what is wrong with an entry is for the
-caller to judge.
+are needed: a million entries take some tens of megabytes, whatever their names. One that
+isn't the same then is an error, as what was judged isn't what there is. What is wrong with
+the directory as a whole is told here; what is wrong with an entry is for the caller to judge.
 (APPNOTE.TXT, the .ZIP File Format Specification, §4.3 to §4.5.)
 """
 
 from __future__ import annotations
 
+import errno
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
+
+from glacier_sync.bags.errors import unreadable
+from glacier_sync.bags.records import (
+    IN_ZIP64,
+    LARGEST,
+    RECORD_SIZE,
+    SHORT_IN_ZIP64,
+    NoDirectoryError,
+    Record,
+    length_of,
+    mark_of,
+    name_of,
+    parsed,
+    size_of,
+)
 
 LOCAL_SIZE = 30
 """How long a local header is, without its name and its extra fields."""
@@ -23,20 +40,11 @@ MOST_ENTRIES = 1 << 22
 _END = struct.Struct("<4s4H2LH")
 _END_SIGNATURE = b"PK\x05\x06"
 _LONGEST_COMMENT = 0xFFFF
-_LARGEST = 1 << 60
-"""No file is larger, and the sum of a few such numbers fits in 64 bits, as not all of ZIP64's do."""
-
 _LOCATOR = struct.Struct("<4sLQL")
 _LOCATOR_SIGNATURE = b"PK\x06\x07"
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _END64_SIGNATURE = b"PK\x06\x06"
-_RECORD = struct.Struct("<4s6H3L5H2L")
-_RECORD_SIGNATURE = b"PK\x01\x02"
-_LONGEST_RECORD = _RECORD.size + 3 * 0xFFFF
-_EXTRA = struct.Struct("<2H")
-_IN_ZIP64 = 0xFFFFFFFF
-_SHORT_IN_ZIP64 = 0xFFFF
-_ZIP64 = 0x0001
+_LONGEST_RECORD = RECORD_SIZE + 3 * 0xFFFF
 _WALKED = 1 << 20
 _LARGEST_HELD = 16 << 20
 _MOST_HELD = 150_000
@@ -47,36 +55,6 @@ _BLOCKS = 64
 
 Read = Callable[[int, int], bytes]
 """Returns so many bytes of a zip from an offset, or those that are there."""
-
-
-class NoDirectoryError(Exception):
-    """Raised where no central directory can be read: what was found, and what was expected."""
-
-    def __init__(self, found: str, expected: str) -> None:
-        super().__init__(found, expected)
-        self.found = found
-        self.expected = expected
-
-
-class Record(NamedTuple):
-    """An entry as the central directory says; sizes and offsets in bytes, ``extra`` by the fields' numbers.
-
-    ``problem`` tells why the record contradicts itself, or is None; ``length`` is the record's own.
-    """
-
-    name: bytes
-    flags: int
-    method: int
-    time: int
-    date: int
-    crc: int
-    compressed: int
-    size: int
-    attributes: int
-    header: int
-    extra: tuple[tuple[int, bytes], ...]
-    problem: str | None
-    length: int
 
 
 class End(NamedTuple):
@@ -94,16 +72,18 @@ class End(NamedTuple):
 
 
 class Directory:
-    """The entries of a zip of ``size`` bytes, in the order of their headers, by number.
+    """The entries of the zip at ``path``, of ``size`` bytes, in the order of their headers, by number.
 
-    Raises NoDirectoryError, and whatever ``read`` does.
+    Raises NoDirectoryError, whatever ``read`` does, and UnreadableError if the zip is changed meanwhile.
     """
 
-    def __init__(self, read: Read, size: int) -> None:
+    def __init__(self, path: Path, read: Read, size: int) -> None:
+        self._path = path
         self._read = read
         self.end = _find_end(read, size)
         self._places = array("q")
         self._headers = array("q")
+        self._marks = array("I")
         self._blocks: dict[int, bytes] = {}
         self._held: list[Record] | None = [] if self.end.stop - self.end.start <= _LARGEST_HELD else None
         self._fields_held = 0
@@ -114,25 +94,19 @@ class Directory:
     def __getitem__(self, number: int) -> Record:
         if self._held is not None:
             return self._held[number]
-        place = self._places[number]
-        lengths = struct.unpack("<3H", self._at(place + 28, 6))
-        record = self._at(place, _RECORD.size + sum(lengths))
-        return _parsed(record, 0, self.end.shift)
+        return parsed(self._record(number), 0, self.end.shift)
 
     def name(self, number: int) -> bytes:
         """Return an entry's name, as the zip has it."""
         if self._held is not None:
             return self._held[number].name
-        place = self._places[number]
-        low, high = self._at(place + 28, 2)
-        return self._at(place + _RECORD.size, low | high << 8)
+        return name_of(self._record(number))
 
     def size(self, number: int) -> int:
         """Return an entry's size, inflated."""
         if self._held is not None:
             return self._held[number].size
-        size = int.from_bytes(self._at(self._places[number] + 24, 4), "little")
-        return self[number].size if size == _IN_ZIP64 else size
+        return size_of(self._record(number), self.end.shift)
 
     def header(self, number: int) -> int:
         """Return where an entry's local header is."""
@@ -149,11 +123,13 @@ class Directory:
         while position < stop:
             if begin + len(held) - position < _LONGEST_RECORD and begin + len(held) < stop:
                 begin, held = position, self._read(min(_WALKED, stop - position), position)
-            record = _parsed(held, position - begin, self.end.shift)
+            at = position - begin
+            record = parsed(held, at, self.end.shift)
             if len(self._places) == MOST_ENTRIES:
                 raise NoDirectoryError("has too many entries", f"{MOST_ENTRIES} at most")
             self._places.append(position)
             self._headers.append(record.header)
+            self._marks.append(mark_of(held[at : at + record.length]))
             self._hold(record)
             position += record.length
             yield record
@@ -171,9 +147,9 @@ class Directory:
             if not 0 <= at < whole:
                 held, begin, at = self._read(_WALKED, place), place, 0
                 whole = len(held) if place + len(held) >= self.end.stop else len(held) - _LONGEST_RECORD
-            name = held[at + _RECORD.size : at + _RECORD.size + (held[at + 28] | held[at + 29] << 8)]
-            size = int.from_bytes(held[at + 24 : at + 28], "little")
-            yield name, self[number].size if size == _IN_ZIP64 else size
+            found = held[at : at + length_of(held, at)]
+            self._require_same(number, found)
+            yield name_of(found), size_of(found, self.end.shift)
 
     def sort(self) -> array[int] | None:
         """Put the entries in the order of their headers; return the old numbers, or None if they were so before."""
@@ -183,6 +159,7 @@ class Directory:
         order = array("q", sorted(range(len(headers)), key=headers.__getitem__))
         self._headers = array("q", map(headers.__getitem__, order))
         self._places = array("q", map(self._places.__getitem__, order))
+        self._marks = array("I", map(self._marks.__getitem__, order))
         if self._held is not None:
             self._held = list(map(self._held.__getitem__, order))
         return order
@@ -195,6 +172,17 @@ class Directory:
         self._fields_held += 1 + len(record.extra)
         if self._fields_held > _MOST_HELD:
             self._held = None
+
+    def _record(self, number: int) -> bytes:
+        """Read a record again."""
+        place = self._places[number]
+        record = self._at(place, length_of(self._at(place, RECORD_SIZE), 0))
+        self._require_same(number, record)
+        return record
+
+    def _require_same(self, number: int, record: bytes) -> None:
+        if mark_of(record) != self._marks[number]:
+            raise unreadable(self._path, OSError(errno.EIO, "it was changed while it was read"))
 
     def _at(self, offset: int, length: int) -> bytes:
         """Return a few bytes of the directory, through the blocks that were read last."""
@@ -224,19 +212,19 @@ def _find_end(read: Read, size: int) -> End:
         located, *fields64 = end64
         short = (disk, first_disk, here, entries, length, offset)
         if any(
-            one not in (other, _SHORT_IN_ZIP64 if index < 4 else _IN_ZIP64)
+            one not in (other, SHORT_IN_ZIP64 if index < 4 else IN_ZIP64)
             for index, (one, other) in enumerate(zip(short, fields64, strict=True))
         ):
             problems.append(("has two ends that contradict each other", "the same in its end and its ZIP64 end"))
         disk, first_disk, here, entries, length, offset = fields64
         stop -= _LOCATOR.size + _END64.size
-    elif _IN_ZIP64 in (length, offset):
+    elif IN_ZIP64 in (length, offset):
         raise NoDirectoryError("needs a ZIP64 end, and has none", "a whole zip")
     if disk or first_disk:
         raise NoDirectoryError("is one of several parts of a zip", "a zip in one file")
     if length > stop:
         raise NoDirectoryError(f"says its central directory has {length} bytes, more than the file", "a whole zip")
-    if offset > _LARGEST:
+    if offset > LARGEST:
         raise NoDirectoryError(f"says its central directory begins at byte {offset}", "a whole zip")
     shift = stop - length - offset
     if located is not None and located + shift != stop:
@@ -295,73 +283,3 @@ def _occurrences(data: bytes, part: bytes) -> Iterator[int]:
 
 def _comment_length(tail: bytes, end: int) -> int:
     return int.from_bytes(tail[end + _END.size - 2 : end + _END.size], "little")
-
-
-def _parsed(data: bytes, at: int, shift: int) -> Record:
-    """Return the record at a place. Raises NoDirectoryError if there is none."""
-    if len(data) - at < _RECORD.size or not data.startswith(_RECORD_SIGNATURE, at):
-        raise NoDirectoryError("has a central directory that is damaged", "a whole zip")
-    fields = _RECORD.unpack_from(data, at)
-    _, _, _, flags, method, time, date, crc, compressed, size, name_length, extra_length, comment = fields[:13]
-    disk, _, attributes, header = fields[13:]
-    start = at + _RECORD.size
-    end = start + name_length
-    if end + extra_length + comment > len(data):
-        raise NoDirectoryError("has a central directory that is cut off", "a whole zip")
-    name = data[start:end]
-    extra: tuple[tuple[int, bytes], ...] = ()
-    problem = None
-    if extra_length:
-        extra, problem = _fields(data[end : end + extra_length])
-    if _IN_ZIP64 in (size, compressed, header) or disk == _SHORT_IN_ZIP64:
-        values = _zip64([field for kind, field in extra if kind == _ZIP64], (size, compressed, header, disk))
-        if values is None:
-            problem = "has sizes in a ZIP64 field that it doesn't have"
-        else:
-            size, compressed, header, disk = values
-            if max(size, compressed, header) > _LARGEST:
-                problem = "has a size or a place that no file can have"
-                size, compressed, header = (min(value, _LARGEST) for value in (size, compressed, header))
-    if disk:
-        problem = "is in another part of the zip"
-    length = end + extra_length + comment - at
-    return Record(
-        name, flags, method, time, date, crc, compressed, size, attributes, header + shift, extra, problem, length
-    )
-
-
-def _fields(data: bytes) -> tuple[tuple[tuple[int, bytes], ...], str | None]:
-    """Return an entry's extra fields (§4.5.1), and why they make no sense; zeros at the end fill up."""
-    found = []
-    problem = None
-    position = 0
-    while len(data) - position >= _EXTRA.size:
-        kind, length = _EXTRA.unpack_from(data, position)
-        position += _EXTRA.size
-        if position + length > len(data):
-            problem = "has an extra field that reaches beyond the others"
-            break
-        found.append((kind, data[position : position + length]))
-        position += length
-    if problem is None and any(data[position:]):
-        problem = "has bytes behind its extra fields"
-    return tuple(found), problem
-
-
-def _zip64(held: list[bytes], short: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
-    """Return size, compressed size, header and disk, where they don't fit from the one ZIP64 field (§4.5.3)."""
-    if len(held) != 1:
-        return None
-    values = []
-    position = 0
-    for value, length, mark in zip(short, (8, 8, 8, 4), (*[_IN_ZIP64] * 3, _SHORT_IN_ZIP64), strict=True):
-        if value != mark:
-            values.append(value)
-            continue
-        part = held[0][position : position + length]
-        if len(part) < length:
-            return None
-        values.append(int.from_bytes(part, "little"))
-        position += length
-    size, compressed, header, disk = values
-    return size, compressed, header, disk

@@ -13,10 +13,11 @@ from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress
 
-from glacier_sync.bags.central import LOCAL_SIZE, Directory, Record
+from glacier_sync.bags.central import LOCAL_SIZE, Directory
 from glacier_sync.bags.defects import DamagedZip, Defect, SameName, SpecialFile, UnsafeName, UnsupportedEntry
 from glacier_sync.bags.files import Files, NameIndex
 from glacier_sync.bags.names import shown, unsafe
+from glacier_sync.bags.records import Record
 from glacier_sync.hashing.entries import DEFLATED, ENCRYPTED, STORED, UNICODE_PATH, other_name
 
 _PATCHED = 0x20

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from glacier_sync.bags.central import Directory, NoDirectoryError
+from glacier_sync.bags.central import Directory
 from glacier_sync.bags.defects import DamagedZip, Defect, NotAZip
 from glacier_sync.bags.division import divide
 from glacier_sync.bags.entries import ZipFiles, judge
 from glacier_sync.bags.errors import reading, unreadable
+from glacier_sync.bags.records import NoDirectoryError
 from glacier_sync.bags.sources import Bag, DamagedFileError, Listing
 from glacier_sync.hashing.entries import DamagedEntryError, Entry, EntryReader
 from glacier_sync.hashing.tasks import Job
@@ -121,7 +122,7 @@ class ZipSource:
     def _list(self) -> Listing:
         name = self.path.name
         try:
-            self._directory = Directory(self._read, self._size)
+            self._directory = Directory(self.path, self._read, self._size)
             contents = judge(self._directory, name)
         except NoDirectoryError as error:
             return Listing((), (NotAZip(name, *_not_a_zip(self._read(len(_BEGIN), 0), error)),))

@@ -26,8 +26,9 @@ LARGE = [name for name in DIRECTORIES if name != "small"]
 def directory_of(name: str, folder: Path) -> Iterator[Directory]:
     count, extra = DIRECTORIES[name]
     entries = [ZipEntry(f"{n}".encode(), bytes(n), extra=extra, offset=count - n) for n in range(count)]
-    with write_zip(folder / "a.zip", entries).open("rb") as file:
-        yield Directory(partial(os.pread, file.fileno()), os.fstat(file.fileno()).st_size)
+    path = write_zip(folder / "a.zip", entries)
+    with path.open("rb") as file:
+        yield Directory(path, partial(os.pread, file.fileno()), os.fstat(file.fileno()).st_size)
 
 
 @pytest.mark.parametrize("name", DIRECTORIES)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import struct
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -181,6 +183,40 @@ def test_a_zip_that_is_cut_off_while_it_is_read_is_told_as_such(tmp_path: Path) 
             except bags.UnreadableError as error:
                 found = [str(error)]
         assert any("cut off" in each for each in found), (reading, found)
+
+
+CHANGED: dict[str, Callable[[bytes], bytes]] = {
+    "name": lambda data: data.replace(b"W1.bag/data/W1/images/3", b"W1.bag/../../../../evil"),
+    "length of a name": lambda data: re.sub(b"(?s)(PK\1\2.{24}).", lambda found: found[1] + b"\xff", data),
+    "all": lambda data: bytes(len(data)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_a_zip_whose_directory_is_changed_while_it_is_read_is_told_as_such(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "in" / "W1.bag.zip"
+    path.parent.mkdir()
+    entries = FORMS["with a large directory"] or []
+    whole = write_zip(path, entries).read_bytes()
+    start = whole.index(b"PK\1\2")
+
+    def write(_: int) -> None:
+        with path.open("r+b") as file:
+            file.seek(start)
+            file.write(CHANGED[change](whole[start:-22]))
+
+    with before(-1, os.close) as calls:
+        bags.verify(path, workers=1)
+    found = Counter[str]()
+    for reading in range(len(calls)):
+        path.write_bytes(whole)
+        with before(reading, write):
+            try:
+                found.update("valid" if not report.defects else "invalid" for report in bags.verify(path, workers=1))
+            except bags.UnreadableError as error:
+                found["changed"] += "it was changed while it was read" in str(error)
+    assert found.total() == len(calls)
+    assert min(found["changed"], found["invalid"]) > 0
 
 
 def test_nothing_is_said_of_a_zip_that_cant_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
