@@ -14,6 +14,8 @@ from glacier_sync.bags.tagfiles import DECLARATION, PAYLOAD_PREFIX
 from glacier_sync.works import BAG_SUFFIX
 
 _DECLARATION = DECLARATION.encode()
+_MOST_BAGS = 20_000
+"""What is known of so many small bags, before their files are read, takes some 200 MB."""
 
 
 def divide(contents: Contents, *, zip_name: str, rid: str) -> Listing:
@@ -33,6 +35,8 @@ def divide(contents: Contents, *, zip_name: str, rid: str) -> Listing:
         defects = tuple(Findings(zip_name, contents.defects).all())
         plain = Bag(rid, "", files, folders, refused(files, contents.states), defects)
         return Listing((), (*defects, _no_bag(files, zip_name)), plain)
+    if len(tops) > _MOST_BAGS:
+        return Listing((), (NotABag(zip_name, f"holds {len(tops)} bags", f"{_MOST_BAGS} at most in one zip"),))
     return _nested(contents, tops, zip_name)
 
 

@@ -284,6 +284,11 @@ def test_a_zip_may_hold_several_bags_and_each_is_reported(tmp_path: Path) -> Non
     ]
 
 
+def test_a_zip_of_too_many_bags_is_refused_as_a_whole(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "W.zip", [ZipEntry(f"W{number}/bagit.txt".encode()) for number in range(20_001)])
+    assert defects_of(path) == ["W.zip: holds 20001 bags: expected 20000 at most in one zip"]
+
+
 def test_a_bag_may_be_at_the_root_or_in_a_folder_of_any_name(tmp_path: Path) -> None:
     files = BagBuilder().files()
     root = write_zip(tmp_path / "W7.bag.zip", [ZipEntry(name.encode(), data) for name, data in files.items()])
