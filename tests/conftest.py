@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.support.needs import require_commands
 
 # A busy machine is no fault of what is tested, and what is random finds its own time with the faults.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
@@ -39,6 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def dice(request: pytest.FixtureRequest) -> random.Random:
     """Random choices of a test's own, which the session's seed repeats."""
     return random.Random(f"{request.config.getoption('--faults-seed')} {request.node.name}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Start no test that lacks a command it needs."""
+    require_commands(item)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -8,16 +8,17 @@ import pytest
 import yaml
 from tests.appliance.base_images import UnavailableError, prepare
 from tests.appliance.engine import IMAGE, PROJECT, Docker, build_image, run_docker
+from tests.support.needs import lacking
 
 
 @pytest.fixture(scope="session")
 def docker() -> Docker:
-    """`docker("ps", "-q")`: runs it and returns what it prints. Tests that need an engine skip where none answers."""
+    """`docker("ps", "-q")`: runs it and returns what it prints. Tests that need an engine end where none answers."""
     services = yaml.safe_load((PROJECT / "bdrc-docker-compose.yml").read_text(encoding="utf-8"))["services"]
     try:
         prepare(services["postgres"]["image"])
     except UnavailableError as unavailable:
-        pytest.skip(f"the appliance can't be tested here: {unavailable}")
+        lacking(f"the appliance can't be tested here: {unavailable}")
     return run_docker
 
 

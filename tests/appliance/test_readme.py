@@ -12,6 +12,7 @@ import httpx
 import pytest
 from tests.appliance.base_images import run
 from tests.appliance.engine import IMAGE, PROJECT, Docker
+from tests.support.needs import lacking
 
 pytestmark = [pytest.mark.appliance, pytest.mark.timeout(1800)]
 
@@ -31,9 +32,9 @@ def test_the_quick_start_is_three_commands_and_they_work(docker: Docker, applian
     for port in (8089, 5005):
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == 0:
-                pytest.skip(f"something listens on port {port} already, which README's deployment takes")
+                lacking(f"something listens on port {port} already, which README's deployment takes")
     if run("docker", "volume", "inspect", VOLUME, check=False).returncode == 0:
-        pytest.skip(f"this machine has a deployment already: the volume {VOLUME}")
+        lacking(f"this machine has a deployment already: the volume {VOLUME}")
     commands = quick_start()
     assert len(commands) == 3
     environment = {

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.support.needs import lacking
 from tests.support.ports import free_port
 
 _BINARIES = Path("/usr/lib/postgresql")
@@ -86,13 +87,10 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server(folder: Path | None = None) -> Iterator[PostgresServer]:
-    """Start a server, with its data in a folder that it makes unless one is given; skips where there is none."""
+    """Start a server, with its data in a folder that it makes unless one is given."""
     binaries = _newest_binaries()
     if binaries is None:
-        missing = "PostgreSQL isn't installed: apt-get install postgresql"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+        lacking("PostgreSQL isn't installed: apt-get install postgresql")
     # The server's user must be able to enter the folder, which pytest's own doesn't allow.
     place = folder or Path(tempfile.mkdtemp(prefix="glacier-sync-postgres-"))
     try:

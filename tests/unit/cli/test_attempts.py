@@ -149,7 +149,7 @@ def test_forgetting_anything_else_is_refused_and_nothing_is_changed(
     assert (ledger.objects(), ledger.events()) == before
 
 
-@pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync isn't installed: apt-get install rsync")
+@pytest.mark.needs("rsync")
 def test_a_retry_after_its_cause_was_mended_ends_in_the_archive(
     command: Command, place: Installation, bagged: Bagger
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from glacier_sync.pipeline import destination
 
 from .conftest import Command
 
-pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync isn't installed: apt-get install rsync")
+pytestmark = pytest.mark.needs("rsync")
 
 RID = "W1TEST01"
 

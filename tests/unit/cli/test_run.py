@@ -19,8 +19,6 @@ from glacier_sync.ledger import Phase
 
 from .conftest import COMMAND, Command
 
-needs_rsync = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync isn't installed: apt-get install rsync")
-
 GOOD = "W1GOOD01"
 BAD = "W1BAD002"
 
@@ -47,7 +45,7 @@ def test_nothing_to_do(command: Command, place: Installation) -> None:
     assert (ended.status, ended.facts) == (0, [])
 
 
-@needs_rsync
+@pytest.mark.needs("rsync")
 def test_what_the_queues_hold_is_synced_or_failed(
     process: Command, command: Command, place: Installation, good: Bag, bad: Bag
 ) -> None:
@@ -65,7 +63,7 @@ def test_what_the_queues_hold_is_synced_or_failed(
     assert command("run").out.startswith("nothing to do")
 
 
-@needs_rsync
+@pytest.mark.needs("rsync")
 def test_a_run_as_json(command: Command, place: Installation, good: Bag, bad: Bag) -> None:
     place.restored(good)
     place.restored(bad)
@@ -129,7 +127,7 @@ def test_an_archive_that_is_not_mounted_is_tried_again_later(command: Command, p
     assert not root.exists()
 
 
-@needs_rsync
+@pytest.mark.needs("rsync")
 def test_what_was_put_off_is_done_by_the_next_run(command: Command, place: Installation, good: Bag) -> None:
     place.restored(good)
     root = place.archived(GOOD).parent.parent
@@ -166,7 +164,7 @@ def test_a_queue_that_is_not_as_intake_yml_says(
     assert found in ended.error
 
 
-@needs_rsync
+@pytest.mark.needs("rsync")
 def test_a_queue_that_fails_stops_no_other_and_is_told_once(command: Command, place: Installation, good: Bag) -> None:
     key = place.restored(good)
     place.read_queues(queue_entry(place.site, name="gone", profile="nowhere"), queue_entry(place.site))
@@ -250,7 +248,7 @@ def held(place: Installation) -> Iterator[tuple[FaultProxy, Fault]]:
         fault.release.set()
 
 
-@needs_rsync
+@pytest.mark.needs("rsync")
 def test_ctrl_c_ends_a_run_at_once_and_the_next_one_completes_it(
     command: Command,
     place: Installation,

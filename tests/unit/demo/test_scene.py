@@ -28,8 +28,6 @@ from glacier_sync.pipeline.run import run
 from glacier_sync.settings import Settings, load_intake
 from glacier_sync.works import archive_path
 
-needs_rsync = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync isn't installed: apt-get install rsync")
-
 
 def demo(*words: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "glacier_sync.demo", *words]
@@ -156,7 +154,7 @@ def test_what_is_not_settled_in_time_is_told(prepared: Settings, capsys: pytest.
     assert capsys.readouterr().err.startswith("demo: not everything was settled within")
 
 
-@needs_rsync
+@pytest.mark.needs("rsync")
 def test_the_outcome_is_told_and_a_copy_that_differs_is_noticed(
     prepared: Settings, run_pipeline: Callable[[], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,7 +188,7 @@ def test_the_outcome_is_told_and_a_copy_that_differs_is_noticed(
     assert f"{copy} has other files than the sample" in capsys.readouterr().err
 
 
-@needs_rsync
+@pytest.mark.needs("rsync")
 def test_a_second_demo_does_not_mind_the_first(prepared: Settings, run_pipeline: Callable[[], None]) -> None:
     run_pipeline()
     time.sleep(1)  # a demo's bucket is named by the second in which it begins

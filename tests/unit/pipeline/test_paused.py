@@ -20,7 +20,7 @@ from glacier_sync import pipeline
 from glacier_sync.ledger import ClaimLostError, Phase, Run
 from glacier_sync.pipeline import Done, RetryLater, sync, working
 
-pytestmark = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync isn't installed: apt-get install rsync")
+pytestmark = pytest.mark.needs("rsync")
 
 OTHER = Run.of_dag_run("dag", "other")
 RID = "W1TEST01"

@@ -301,7 +301,7 @@ def test_an_update_that_was_stopped_is_told_where_the_site_replaces_no_longer(pl
 # --- the web -----------------------------------------------------------------------
 
 
-@pytest.mark.skipif(shutil.which("rclone") is None, reason="rclone isn't installed")
+@pytest.mark.needs("rclone")
 def test_images_go_to_the_web(place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "ap-northeast-2")
     made = bag(RID)
