@@ -89,6 +89,9 @@ run_all() {
     step "shfmt" shfmt -i 4 -ci -d "${scripts[@]}"
     if has bats; then
         step "bats" bats tests/shell
+    elif [[ -n ${CI:-} ]]; then
+        # There nobody would notice that they never run.
+        note "bats" FAILED 0
     else
         note "bats" skipped 0
     fi

@@ -24,6 +24,15 @@ setup() {
     [[ $output == *summary ]]
 }
 
+@test "without bats the tests of the scripts are skipped, and failed in CI" {
+    has() { [ "$1" != bats ]; }
+    note() { echo "note $*"; }
+    CI='' run main
+    [[ $output == *"note bats skipped 0"* ]]
+    CI=true run main
+    [[ $output == *"note bats FAILED 0"* ]]
+}
+
 @test "--faults runs the tests of faults alone, the long ones too" {
     run main --faults -x
     [ "$status" -eq 0 ]
