@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -34,6 +35,7 @@ STOP = "stop"
 MOVED = ".away"  # behind the name of the folder that was moved away
 
 _LARGEST_MIB = 64
+_SECONDS_TO_STOP = 0.5
 _HANDED_ON = (TRACE, AT, HOW, RUN, "PYTHONPATH", "BASH_ENV")
 
 _CALLS = frozenset(
@@ -99,8 +101,12 @@ class _Counter:
         except FileExistsError:
             return
         how, run = os.environ[HOW], int(os.environ[RUN])
-        if how in ("group", STOP):
-            os.killpg(run, signal.SIGKILL if how == "group" else signal.SIGSTOP)
+        if how == "group":
+            os.killpg(run, signal.SIGKILL)
+        elif how == STOP:
+            os.killpg(run, signal.SIGSTOP)
+            # A thread goes on until the kernel comes to it.
+            time.sleep(_SECONDS_TO_STOP)
         elif how in ("run", "helper"):
             os.kill(run if how == "run" else os.getpid(), signal.SIGKILL)
         elif how.isdecimal():
