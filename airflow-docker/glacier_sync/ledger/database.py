@@ -106,6 +106,16 @@ def _parsed(text: str) -> URL:
         raise LedgerConfigurationError(
             f"GLACIER_SYNC_LEDGER_URL names a {backend} database: {expected}; use one of these"
         )
+    # What follows the first @ is taken for host and database, which messages name.
+    if backend == "postgresql" and text.count("@") > 1:
+        raise LedgerConfigurationError(
+            f"GLACIER_SYNC_LEDGER_URL has more than one @: {expected}, in which an @ in user or password is written "
+            "%40; correct it"
+        )
+    if backend == "sqlite" and (url.username or url.password or url.host):
+        raise LedgerConfigurationError(
+            f"GLACIER_SYNC_LEDGER_URL names a host or a user of a file: {expected}; correct it"
+        )
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise LedgerConfigurationError(
             f"GLACIER_SYNC_LEDGER_URL names a database in memory, which would be lost with the process: {expected}"
