@@ -25,6 +25,7 @@ _PASSING = {
     "08": _NO_ANSWER,
     "25006": "can be read but not written",
     "25P03": "ended the connection for idling",
+    "25P04": "ended a transaction that took too long",
     "40": "gave way to another writer",
     "53100": "has no space left",
     "53": "has no resources left",
@@ -33,6 +34,8 @@ _PASSING = {
     "58": "has trouble with its disk",
     "SQLITE_BUSY": "is locked by another program",
     "SQLITE_LOCKED": "is locked by another program",
+    "SQLITE_PROTOCOL": "is locked by another program",
+    "SQLITE_INTERRUPT": "was interrupted",
     "SQLITE_READONLY": "can be read but not written",
     "SQLITE_CANTOPEN": "can't be opened",
     "SQLITE_IOERR": "has trouble with its disk",
@@ -80,6 +83,9 @@ def told_clearly(url: URL) -> Iterator[None]:
         yield
     except PoolTimeoutError as error:
         raise _unavailable(url, "has no connection left for this program", str(error)) from error
+    except MemoryError as error:
+        # SQLite's driver says so of SQLITE_NOMEM.
+        raise _unavailable(url, "has no memory left", type(error).__name__) from error
     except DBAPIError as error:
         cause = _without_password(url, " ".join(str(error.orig).split()))
         problem = _found(_CONFIGURATION, error) or _by_text(error)

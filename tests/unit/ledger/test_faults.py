@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.support.ledger import LEASE, announced, record_works
 from glacier_sync.errors import ConfigurationError, TransientError
 from glacier_sync.ledger import Ledger, LedgerConfigurationError, LedgerUnavailableError
 from glacier_sync.ledger.database import Database
+from glacier_sync.ledger.faults import told_clearly
 
 PASSWORD = "secret-word"
 DRIVERS = ["postgresql+psycopg2", "postgresql+psycopg"]
@@ -63,6 +65,13 @@ def postgresql(postgres_database: str) -> str:
             "the driver 'postgresql+asyncpg9', which isn't installed",
         ),
         (f"postgresql+pg8000://user:{PASSWORD}@host/ledger", "the driver 'postgresql+pg8000', which isn't installed"),
+        (f"postgresql://user:top@{PASSWORD}@host:1/ledger", "has more than one @"),
+        (
+            f"postgresql+psycopg://user:top@a/{PASSWORD}@host:1/ledger",
+            "in which an @ in user or password is written %40",
+        ),
+        (f"sqlite://user:{PASSWORD}@host/ledger.sqlite", "names a host or a user of a file"),
+        ("sqlite://ledger.sqlite", "names a host or a user of a file"),
         ("sqlite://", "names a database in memory"),
         ("sqlite:///:memory:", "names a database in memory"),
     ],
@@ -164,6 +173,30 @@ def test_a_full_disk_is_told_and_nothing_is_recorded(sqlite: str) -> None:
     with pytest.raises(LedgerUnavailableError, match="has no space left"):
         execute(database, *filler)
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "code", "said"),
+    [
+        ("sqlite_errorname", "SQLITE_PROTOCOL", "is locked by another program"),
+        ("sqlite_errorname", "SQLITE_INTERRUPT", "was interrupted"),
+        ("sqlstate", "25P04", "ended a transaction that took too long"),
+    ],
+)
+def test_what_needs_a_race_or_a_newer_server_is_told(attribute: str, code: str, said: str) -> None:
+    original = sqlite3.OperationalError("in a driver's words")
+    setattr(original, attribute, code)
+    with pytest.raises(LedgerUnavailableError, match=said), told_clearly(sa.make_url("sqlite:///ledger.sqlite")):
+        raise sa.exc.OperationalError("BEGIN", None, original)
+
+
+def test_a_lack_of_memory_is_told() -> None:
+    """SQLite's own limit would hold for the tests to come, too."""
+    with (
+        pytest.raises(LedgerUnavailableError, match="has no memory left"),
+        told_clearly(sa.make_url("sqlite:///ledger.sqlite")),
+    ):
+        raise MemoryError
 
 
 def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
