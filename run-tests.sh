@@ -88,6 +88,8 @@ run_all() {
     step "shellcheck" shellcheck --external-sources "${scripts[@]}"
     step "shfmt" shfmt -i 4 -ci -d "${scripts[@]}"
     if has bats; then
+        # Some tests wait for processes without an end of their own.
+        export BATS_TEST_TIMEOUT=600
         step "bats" bats tests/shell
     elif [[ -n ${CI:-} ]]; then
         # There nobody would notice that they never run.

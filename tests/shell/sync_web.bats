@@ -11,9 +11,11 @@ setup_file() {
     unset AWS_PROFILE AWS_SESSION_TOKEN AWS_CA_BUNDLE AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3
     "$REPOSITORY/.venv/bin/moto_server" -p 0 >"$BATS_FILE_TMPDIR/server" 2>&1 3>&- &
     export SERVER=$!
-    local found=''
+    local found='' began=$SECONDS
     until [[ -n $found ]]; do
         kill -0 "$SERVER"
+        # BATS_TEST_TIMEOUT ends tests, and not this.
+        ((SECONDS - began < 120))
         sleep 0.1
         found=$(grep -o 'http://127\.0\.0\.1:[0-9]*' "$BATS_FILE_TMPDIR/server" || true)
     done
