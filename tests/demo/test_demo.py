@@ -19,7 +19,7 @@ SCRIPT = PROJECT / "local-airflow.sh"
 
 SYNCED = ["W1GS0001", "W1GS0042", "W1GS0077", "W1GS0078", "W1GS0015"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 
 class Machine:

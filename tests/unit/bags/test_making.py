@@ -99,7 +99,6 @@ def test_names_that_other_systems_have_trouble_with_are_bagged_byte_for_byte(tmp
     assert {f"images/{path.name}": path.read_bytes() for path in (work.path / "images").iterdir()} == files
 
 
-@pytest.mark.slow
 def test_more_files_than_a_zip_without_zip64_can_count(tmp_path: Path) -> None:
     work = make_work(tmp_path, "W1", {"images/0": b"page", "images/1": b"another"})
     for number in range(2, 0x10000):

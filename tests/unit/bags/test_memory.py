@@ -24,8 +24,6 @@ FILES = 55_000
 VERIFY = "bags.verify(pathlib.Path(sys.argv[1]), workers=2)[0].defects and sys.exit(1)"
 UNBAG = "bags.unbag(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), workers=2)"
 
-pytestmark = pytest.mark.slow
-
 
 class Sparse(io.FileIO):
     """A file in which long stretches of zeros are holes."""
