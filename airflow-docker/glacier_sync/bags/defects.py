@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from glacier_sync.bags.names import shown
 from glacier_sync.errors import PermanentError
@@ -192,6 +193,12 @@ class FurtherDefects(DetailedDefect):
     of: str
     count: int
 
+    @classmethod
+    def counted(cls, path: str, kind: str, count: int) -> Self:
+        """Return how many more there are of a kind than the first ones."""
+        found = f"has {count} more defects of the kind {kind}"
+        return cls(path, found, f"the first {MOST_OF_A_KIND} to tell enough", kind, count)
+
 
 def number_of(defects: Iterable[Defect]) -> int:
     """Return how many defects these are, with those that are only counted."""
@@ -228,13 +235,7 @@ class Findings:
     def all(self) -> list[Defect]:
         """Return what was found, in the order in which it was."""
         more = (
-            FurtherDefects(
-                self._path,
-                f"has {count - MOST_OF_A_KIND} more defects of the kind {kind}",
-                f"the first {MOST_OF_A_KIND} to tell enough",
-                kind,
-                count - MOST_OF_A_KIND,
-            )
+            FurtherDefects.counted(self._path, kind, count - MOST_OF_A_KIND)
             for kind, count in self._counts.items()
             if count > MOST_OF_A_KIND
         )

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
+from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
+from itertools import groupby
 
 from glacier_sync.bags.bag_warnings import BagWarning, SimilarNames, SystemFile, UnportableName
+from glacier_sync.bags.defects import MOST_OF_A_KIND, Defect, FurtherDefects
 from glacier_sync.bags.names import shown
 
 _SYSTEM_NAMES = frozenset({
@@ -45,29 +48,64 @@ def odd_names(names: Iterable[str], prefix: str) -> Iterator[BagWarning]:
             yield from _warnings(f"{prefix}{name}", base, "has a name that")
 
 
-def similar_names(names: Collection[str], prefix: str) -> Iterator[BagWarning]:
+def similar_names(names: Collection[str], prefix: str) -> Iterator[Defect]:
     """Warn of files whose names differ by case or Unicode form only: some file systems keep but one of them.
 
-    No name is held until another is found that may be similar, for the sake of memory.
+    Of very many the first are told, and how many others there are. No name is held until another
+    is found that is similar, for the sake of memory.
     """
-    mask = (8 << (len(names) * _BYTES_OF_NAME).bit_length()) - 1
-    seen = bytearray((mask + 1) >> 3)
-    suspect: set[int] = set()
-    for name in names:
-        key = hash(_folded(name)) & mask
-        bit = 1 << (key & 7)
-        if seen[key >> 3] & bit:
-            suspect.add(key)
-        seen[key >> 3] |= bit
-    groups: dict[str, list[str]] = defaultdict(list)
-    for name in names if suspect else ():
-        folded = _folded(name)
-        if hash(folded) & mask in suspect:
-            groups[folded].append(name)
-    for first, *others in map(sorted, groups.values()):
-        for other in others:
+    keys = _suspects(names)
+    counts = array("I", bytes(4 * len(keys)))
+    for name in names if keys else ():
+        at = _place(keys, _folded(name))
+        if at is not None:
+            counts[at] += 1
+    others = sum(count - 1 for count in counts if count)
+    told = 0
+    for first, *similar in map(sorted, _groups(names, keys, counts).values() if others else ()):
+        told += len(similar)
+        for other in similar:
             found = f"and {shown(prefix + first)} differ by case or Unicode form only"
             yield SimilarNames(f"{prefix}{other}", found, "names that every file system keeps apart")
+    if others > told:
+        yield FurtherDefects.counted(prefix, SimilarNames.__name__, others - told)
+
+
+def _suspects(names: Collection[str]) -> array[int]:
+    """Return the hashes of folded names that may be there twice, ascending: some bits for each name are held."""
+    mask = (8 << (len(names) * _BYTES_OF_NAME).bit_length()) - 1
+    seen = bytearray((mask + 1) >> 3)
+    suspect = array("q")
+    for name in names:
+        key = hash(_folded(name))
+        place, bit = (key & mask) >> 3, 1 << (key & 7)
+        if seen[place] & bit:
+            suspect.append(key)
+        seen[place] |= bit
+    return array("q", (key for key, _ in groupby(sorted(suspect))))
+
+
+def _groups(names: Iterable[str], keys: array[int], counts: array[int]) -> dict[str, list[str]]:
+    """Return the first names that are there several times, by their folded form."""
+    groups: dict[str, list[str]] = {}
+    held = 0
+    for name in names:
+        folded = _folded(name)
+        at = _place(keys, folded)
+        if at is None or counts[at] == 1:
+            continue
+        if folded in groups and held < MOST_OF_A_KIND:
+            groups[folded].append(name)
+            held += 1
+        elif len(groups) < MOST_OF_A_KIND:
+            groups.setdefault(folded, [name])
+    return groups
+
+
+def _place(keys: array[int], folded: str) -> int | None:
+    key = hash(folded)
+    at = bisect_left(keys, key)
+    return at if at < len(keys) and keys[at] == key else None
 
 
 def _warnings(path: str, part: str, has: str) -> Iterator[BagWarning]:

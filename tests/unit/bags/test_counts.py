@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tracemalloc
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.bag_builder import BagBuilder, ZipEntry, write_zip
 
 from glacier_sync import bags
-from glacier_sync.bags.defects import MOST_OF_A_KIND
+from glacier_sync.bags.defects import MOST_OF_A_KIND, Findings
+from glacier_sync.bags.portability import similar_names
 
 COUNT = MOST_OF_A_KIND + 5
 
@@ -62,3 +64,37 @@ def test_warnings_of_a_zip_without_a_bag_are_counted(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "W1.zip", named("W1/images/I1/%d."))
     (work,) = bags.unbag(path, tmp_path / "to", workers=1, plain=True)
     assert counted(work.warnings, bags.UnportableName) == more("W1", "UnportableName")
+
+
+class Pairs(Collection[str]):
+    """Very many names, each of which another one has in capitals, made when they are asked for."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return 2 * self._count
+
+    def __contains__(self, name: object) -> bool:
+        return name in iter(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"data/W1/images/{number:040}.{end}" for end in ("tif", "TIF") for number in range(self._count))
+
+
+def test_similar_names_are_counted() -> None:
+    found = Findings("W1.bag/", similar_names(Pairs(COUNT), "W1.bag/")).all()
+    assert counted(found, bags.SimilarNames) == more("W1.bag/", "SimilarNames")
+    pages = [f"{number:020b}".replace("0", "a").replace("1", "A") for number in range(COUNT + 1)]
+    found = Findings("W1.bag/", similar_names(pages, "W1.bag/")).all()
+    assert counted(found, bags.SimilarNames) == more("W1.bag/", "SimilarNames")
+
+
+def test_similar_names_take_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        assert bags.number_of(similar_names(Pairs(10 * MOST_OF_A_KIND), "")) == 10 * MOST_OF_A_KIND
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16_000_000
