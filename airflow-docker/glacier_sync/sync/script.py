@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -23,12 +24,11 @@ TRY_AGAIN_LATER = 75
 _LINE = "syncOneWork: "
 _STARTED = ": started"
 _TAIL_BYTES = 64 * 1024
-_MACHINE_TROUBLES = tuple(os.strerror(number) for number in sorted(OF_THE_MACHINE))
 
 # As programs tell of what the system refused: by their name, then in its words at the line's
 # end, with rsync's number after them; Python's errors and audit-tool's messages go on. The
 # same words within a line may be a file's name.
-_TROUBLE = "|".join(map(re.escape, _MACHINE_TROUBLES))
+_TROUBLE = "|".join(re.escape(os.strerror(number)) for number in sorted(OF_THE_MACHINE))
 _TOLD = re.compile(
     rf"(?:/[^:]*|[^\s:]+): (?:(?:.*: )?({_TROUBLE})(?: \(\d+\))?|\[Errno \d+\] ({_TROUBLE})(?:: .*)?)"
     rf"|audit-tool: .*\(({_TROUBLE})\).*"
@@ -109,7 +109,7 @@ def machine_trouble(log_file: Path) -> str | None:
     """
     status = os.statvfs(next(folder for folder in log_file.parents if folder.exists()))
     if not status.f_bavail or (status.f_files and not status.f_favail):
-        return _MACHINE_TROUBLES[0]
+        return os.strerror(errno.ENOSPC)
     lines = _last_lines(log_file)
     began = max((at for at, line in enumerate(lines) if line.startswith(_LINE) and line.endswith(_STARTED)), default=0)
     found = next(filter(None, map(_TOLD.fullmatch, lines[began:])), None)

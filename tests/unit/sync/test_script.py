@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import jinja2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.disks import disk
 
 from glacier_sync.settings import Settings
 from glacier_sync.sync import (
@@ -204,6 +206,15 @@ def test_what_the_system_refused_is_told_from_a_name_that_quotes_it(
     log = tmp_path / "log"
     log.write_text(f"syncOneWork: W1: started\n{line}\nall is well\n", encoding="utf-8")
     assert machine_trouble(log) == trouble
+
+
+def test_a_full_disk_of_the_logs_is_told_as_such(tmp_path: Path) -> None:
+    with disk(tmp_path / "logs"):
+        log = tmp_path / "logs" / "log"
+        with log.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(2**20))
+        assert machine_trouble(log) == "No space left on device"
 
 
 def test_a_log_may_hold_any_bytes(tmp_path: Path) -> None:
