@@ -8,13 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.models.dagrun import DagRun
+from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.execution_time.context import OutletEventAccessors, set_current_context
 from tests.support.aws import Site
 from tests.support.dags import DAGS, content, ledger_objects, run_dag, states
 
+from glacier_sync import pipeline
 from glacier_sync.demo.samples import Sample, make_samples
-from glacier_sync.ledger import Phase
+from glacier_sync.ledger import Ledger, LedgerEvent, LedgerObject, Phase
 from glacier_sync.pipeline import dag_tasks
+from glacier_sync.settings import load_settings
 
 DAG_FILE = DAGS / "glacier_staging_to_sync.py"
 DAG_ID = "sqs_scheduled_dag"
@@ -108,3 +111,83 @@ def test_the_dag_file_itself_runs_for_a_debugger(site: Site, samples: list[Sampl
     phases = [item.phase for item in ledger_objects().values()]
     assert phases.count(Phase.SYNCED) == 4
     assert phases.count(Phase.FAILED) == 2
+
+
+def bash_that_ends(monkeypatch: pytest.MonkeyPatch, folder: Path, how: str) -> None:
+    """Have the bash of each sync end by itself, in its first work."""
+    folder.mkdir()
+    (folder / "syncOneWork.sh").write_text(f"#!/bin/sh\n{how}\n")
+    (folder / "syncOneWork.sh").chmod(0o755)
+    monkeypatch.setenv("GLACIER_SYNC_BIN_DIR", str(folder))
+
+
+def the_object() -> tuple[LedgerObject, list[LedgerEvent]]:
+    """Return the ledger's only object and its events."""
+    with Ledger.open(load_settings()) as ledger:
+        (item,) = ledger.objects()
+        return item, ledger.events(item.id)
+
+
+def test_a_bash_that_is_killed_is_counted_and_given_back(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As glacier-sync run does it; a task that bash has failed is told to nobody by Airflow."""
+    restore(site, make_samples(tmp_path / "samples")[:1])
+    bash_that_ends(monkeypatch, tmp_path / "bin", "kill -KILL $PPID; sleep 60")
+    monkeypatch.setenv("GLACIER_SYNC_TASK_RETRIES", "1")
+    dag_run = run_dag(DAG_FILE, DAG_ID)
+    assert states(dag_run, f"{GROUP}.sync_debagged") == {0: "failed"}
+    item, events = the_object()
+    assert (item.phase, item.unknown_errors, item.claimed_by) == (Phase.DEBAGGED, 2, None)
+    assert events[-1].kind == "released"
+    assert events[-1].message == "sync_debagged is to be tried again: the sync's bash ended with exit status -9"
+    monkeypatch.delenv("GLACIER_SYNC_BIN_DIR")
+    run_dag(DAG_FILE, DAG_ID)
+    assert the_object()[0].phase is Phase.SYNCED
+
+
+def test_a_bash_that_is_always_killed_fails_the_object(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore(site, make_samples(tmp_path / "samples")[:1])
+    bash_that_ends(monkeypatch, tmp_path / "bin", "kill -KILL $PPID; sleep 60")
+    monkeypatch.setenv("GLACIER_SYNC_MAX_UNKNOWN_ERRORS", "1")
+    run_dag(DAG_FILE, DAG_ID)
+    item, _ = the_object()
+    assert item.failure_reason == "the sync's bash ended with exit status -9, 1 times; see the cause and the log"
+
+
+def test_a_bash_that_is_stopped_with_its_deployment_is_not_counted(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restore(site, make_samples(tmp_path / "samples")[:1])
+    bash_that_ends(monkeypatch, tmp_path / "bin", "kill -TERM $PPID; sleep 60")
+    run_dag(DAG_FILE, DAG_ID)
+    item, events = the_object()
+    assert (item.phase, item.unknown_errors, item.claimed_by) == (Phase.DEBAGGED, 0, None)
+    assert "exit status -15" in events[-1].message
+
+
+def test_a_mapped_task_of_any_key_has_a_name_that_airflow_can_store(site: Site, tmp_path: Path) -> None:
+    sample = make_samples(tmp_path / "samples")[0]
+    name = f"{sample.works[0].name}.\x1b[31m{'x' * 300}.bag.zip"
+    key = f"{sample.key.rpartition('/')[0]}/{name}"
+    site.client.put_archived(sample.zip_path, site.bucket, key)
+    site.client.request_restore(site.bucket, key)
+    dag_run = run_dag(DAG_FILE, DAG_ID)
+    assert the_object()[0].phase is Phase.SYNCED
+    (shown,) = {found.rendered_map_index for found in dag_run.get_task_instances() if found.map_index == 0}
+    assert shown is not None
+    assert len(shown) == 250
+    assert shown.startswith(f"{sample.works[0].name}.\\x1b[31mxxx")
+    assert shown.endswith("x.bag.zip")
+
+
+def test_what_a_task_logs_or_fails_with_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    key = "W1.\x1b[2J\n.bag.zip"
+    with caplog.at_level("INFO", logger=dag_tasks.__name__):
+        dag_tasks._settled(pipeline.Done(f"{key} is unbagged"))
+    assert [found.getMessage() for found in caplog.records] == [r"W1.\x1b[2J\n.bag.zip is unbagged"]
+    for outcome in (pipeline.Waiting(key), pipeline.RetryLater(key), pipeline.Failed(key)):
+        with pytest.raises(AirflowException, match=r"^W1\.\\x1b\[2J\\n\.bag\.zip$"):
+            dag_tasks._settled(outcome)

@@ -23,6 +23,7 @@ from glacier_sync.ledger.facts import (
 )
 from glacier_sync.ledger.repository import Ledger
 from glacier_sync.ledger.room import Allotment, Room, space_of
+from glacier_sync.ledger.text import shortened
 
 __all__ = [
     "WORKABLE",
@@ -45,5 +46,6 @@ __all__ = [
     "UnknownObjectError",
     "Way",
     "WorkFacts",
+    "shortened",
     "space_of",
 ]

@@ -36,11 +36,15 @@ def _escaped(match: re.Match[str]) -> str:
 
 def object_name(key: str) -> str:
     """Return the key as the sites' column of 255 characters holds it: both ends of a longer one."""
-    name = escape(key)
-    if len(name) <= _NAME_LENGTH:
+    return shortened(escape(key), _NAME_LENGTH)
+
+
+def shortened(name: str, length: int) -> str:
+    """Return at most ``length`` characters of a name: both ends of a longer one."""
+    if len(name) <= length:
         return name
-    head = (_NAME_LENGTH - 1) // 2
-    return f"{name[:head]}…{name[-(_NAME_LENGTH - 1 - head) :]}"
+    head = (length - 1) // 2
+    return f"{name[:head]}…{name[-(length - 1 - head) :]}"
 
 
 def escape_all(value: Any) -> Any:

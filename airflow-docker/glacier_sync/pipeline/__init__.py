@@ -13,6 +13,7 @@ from glacier_sync.pipeline.tasks import (
     get_watched_files,
     judge_sync,
     plan_sync,
+    record_failed_sync,
     synced_works,
     take_in_files,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "load_settings",
     "opened",
     "plan_sync",
+    "record_failed_sync",
     "simulated_failures",
     "synced_works",
     "take_in_files",

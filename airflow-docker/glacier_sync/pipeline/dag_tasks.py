@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, AssetAlias, Param, get_current_context, task
+from airflow.sdk import Asset, AssetAlias, Context, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from glacier_sync import pipeline
-from glacier_sync.errors import ConfigurationError
+from glacier_sync.errors import ConfigurationError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ _SYNCED_NOW = AssetAlias("glacier_sync_synced_now")
 # A task's standard input is a socket, for which bash reads the user's .bashrc unless
 # it is told that it isn't the outermost shell.
 _BASH_ENVIRONMENT = {"SHLVL": "1"}
+
+# Airflow's default is 99, which would hide a failure.
+_NO_EXIT_CODE = 256
 
 
 _SIMULATE_FAILURES = "simulate_failures"
@@ -61,14 +64,14 @@ def task_defaults(settings: pipeline.Settings) -> dict[str, Any]:
     return {"retries": settings.task_retries, "retry_delay": timedelta(seconds=settings.task_retry_seconds)}
 
 
-def opened_for_task() -> AbstractContextManager[pipeline.Context]:
+def opened_for_task(airflow: Context | None = None) -> AbstractContextManager[pipeline.Context]:
     """Open the pipeline on behalf of the running task's DAG run."""
-    context = get_current_context()
+    context = airflow or get_current_context()
     instance, dag_run = context["ti"], context["dag_run"]
     return pipeline.opened(
         pipeline.Run.of_dag_run(instance.dag_id, instance.run_id),
         dag_run.logical_date or dag_run.run_after,
-        last_try=_is_last_try(),
+        last_try=_is_last_try(context),
         simulated=_simulated(context["params"].get(_SIMULATE_FAILURES)),
     )
 
@@ -83,9 +86,10 @@ def claimed(claims: list[dict[str, Any]], problems: Sequence[str], nothing: str)
     """Return what was claimed, or look again later: on the last try, ``nothing`` to do is no failure."""
     if claims:
         return claims
-    if problems and _is_last_try():
+    is_last_try = _is_last_try(get_current_context())
+    if problems and is_last_try:
         raise AirflowFailException("; ".join(problems))
-    if _is_last_try():
+    if is_last_try:
         raise AirflowSkipException(nothing)
     raise AirflowException("; ".join([f"nothing to do yet: {nothing}", *problems]))
 
@@ -124,12 +128,26 @@ def judge(last_line: str) -> str:
     return last_line
 
 
+def record_failed_bash(airflow: Context) -> None:
+    """Record the failure of a bash that has ended with another status than 0: Airflow has it judged by nobody."""
+    process = airflow["ti"].task.subprocess_hook.sub_process  # type: ignore[attr-defined]
+    if process is None or not process.returncode:
+        return
+    with opened_for_task(airflow) as context:
+        object_id = int(airflow["object_id"])  # type: ignore[typeddict-item]
+        outcome = pipeline.record_failed_sync(context, object_id, process.returncode)
+    log.error("%s", outcome)
+
+
 @task.bash(
     pool="syncs",
     map_index_template=OBJECT_NAME,
     env=_BASH_ENVIRONMENT,
     append_env=False,
+    skip_on_exit_code=_NO_EXIT_CODE,
     output_processor=judge,
+    on_retry_callback=record_failed_bash,
+    on_failure_callback=record_failed_bash,
     outlets=[_SYNCED_NOW],
 )
 def sync_debagged(claim: dict[str, Any]) -> str:
@@ -148,9 +166,9 @@ def _simulated(asked: dict[str, Any] | None) -> pipeline.SimulatedFailures | Non
         raise AirflowFailException(error.message) from error
 
 
-def _is_last_try() -> bool:
+def _is_last_try(airflow: Context) -> bool:
     """Tell whether Airflow won't try the running task again."""
-    instance = get_current_context()["ti"]
+    instance = airflow["ti"]
     return bool(instance.try_number > instance.max_tries)
 
 
@@ -158,14 +176,14 @@ def _settled(outcome: pipeline.Outcome) -> dict[str, Any]:
     """Return what a stage found, or fail the task as the outcome says."""
     match outcome:
         case pipeline.Done(message, facts):
-            log.info(message)
+            log.info(one_line(message))
             return dict(facts)
         case pipeline.Waiting(reason):
-            raise AirflowSkipException(reason)
+            raise AirflowSkipException(one_line(reason))
         case pipeline.RetryLater(reason):
-            raise AirflowException(reason)
+            raise AirflowException(one_line(reason))
         case pipeline.Failed(reason):
-            raise AirflowFailException(reason)
+            raise AirflowFailException(one_line(reason))
 
 
 def _named(claim: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 from tests.support.fault_proxy import Fault, fault_proxy
+from tests.support.ledger import announced
 from tests.support.pipeline import (
     Bagger,
     Installation,
@@ -75,6 +76,14 @@ def through(context: Context, number: int) -> pipeline.Outcome:
     for later in (pipeline.debag_downloads, sync):
         outcome = later(context, number) if isinstance(outcome, Done) else outcome
     return outcome
+
+
+def test_a_claim_s_name_is_one_line_that_airflow_can_store(place: Installation) -> None:
+    place.ledger.record("test", "m1", [announced(f"a/W1TEST01.\x1b[31m\n{'x' * 300}.bag.zip")], [])
+    ((claim,), _) = pipeline.get_restored_object_messages(place.context(FIRST))
+    assert len(claim["name"]) == 250
+    assert claim["name"].startswith(r"W1TEST01.\x1b[31m\nxxx")
+    assert claim["name"].endswith("xxx.bag.zip")
 
 
 @pytest.mark.parametrize(("error", "first"), [(TransientError("away"), 2), (NoRoomError("too little"), 1)])
