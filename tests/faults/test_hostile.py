@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
@@ -25,6 +27,9 @@ KEYS = [
     "=cmd|'/c calc'!A1/W1TEST03.'\"{{ 7 * 7 }}{% raw %}.bag.zip",
     f"{'long/' * 200}W1TEST04.{'x' * 7}.bag.zip",
     "-rf/--delete/W1TEST05.\N{RIGHT-TO-LEFT OVERRIDE}gpj.bag.zip",
+    # Longer than a file's name may be, and as long as S3 lets a key be.
+    f"a/W1TEST06.{'x' * 300}.bag.zip",
+    f"{'ཀ' * 200}/W1TEST07.{'ཁ' * 135}x.bag.zip",
 ]
 # No object can have them here; one that says so is announced all the same.
 ABSENT_KEYS = [
@@ -42,6 +47,8 @@ BOMBS = [
     '{"Records": [' + ",".join(["[]"] * 50_000) + "]}",
     "\ufeff" + "\0" * 1000,
 ]
+# It would set a terminal's title, empty the screen and forge a line.
+DRAWING_NAME = "ObjectCreated:\x1b]0;pwned\x07\x1b[2J\nglacier-sync: all is well"
 OPTIONS = {
     "sync: {replace: true}": "a work may not set sync.replace",
     "sync: {archive: false}": "a work may not set sync.archive",
@@ -122,17 +129,31 @@ def test_keys_that_lead_elsewhere(scene: Scene, bag: Bagger, note: Note) -> None
     note("keys that lead out of the folder", invariants.in_the_end(scene), len(ABSENT_KEYS))
 
 
+def bombs_beside(good: dict[str, Any]) -> list[str]:
+    """Return messages with a good record and one that isn't."""
+    bucket, key, drawing = (json.loads(json.dumps(good)) for _ in range(3))
+    bucket["s3"]["bucket"]["name"] = "b" * 100_000
+    key["s3"]["object"]["key"] = "k" * 200_000
+    drawing["eventName"] = DRAWING_NAME
+    del drawing["s3"]["object"]["eTag"]
+    return [message(good, bad) for bad in (bucket, key, drawing, {**good, "eventVersion": "9" * 200_000})]
+
+
 def test_bombs_among_the_messages(scene: Scene, scenes: Scenes, bag: Bagger, note: Note) -> None:
     made = bag("W1TEST01")
     scenes.store(made)
-    scene.place.site.send(*BOMBS)
+    bombs = [*BOMBS, *bombs_beside(record(scene.place.site, made.key))]
+    scene.place.site.send(*bombs)
     scene.announce(made)
-    shown(scene, "run")
+    told = shown(scene, "--debug", "run")
     rejected = [event for event in scene.place.ledger.events() if event.kind == "message_rejected"]
-    assert len(rejected) == messages_left(scene.place.site) == len(BOMBS)
-    assert all(len(event.message) < 1000 for event in rejected)
+    assert len(rejected) == messages_left(scene.place.site) == len(bombs)
+    assert all(event.message.isprintable() and len(event.message) < 1000 for event in rejected)
+    require_harmless(told, shown(scene, "status"), *logged(scene))
+    assert max(map(len, told.splitlines())) < 2000
+    assert b"\nglacier-sync: all is well" not in told
     scene.place.site.client.sqs.purge_queue(QueueUrl=scene.queue_url)
-    note("bombs among the messages", invariants.in_the_end(scene), len(BOMBS))
+    note("bombs among the messages", invariants.in_the_end(scene), len(bombs))
 
 
 def test_works_that_bring_options(scene: Scene, bag: Bagger, note: Note) -> None:
