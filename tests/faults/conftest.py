@@ -23,15 +23,45 @@ emulator_client = support.emulator_client
 aws = support.aws
 
 _MEMORY = Path("/dev/shm")
+_TOO_FEW = pytest.StashKey[bool]()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a whole run of the faults in which too few kills struck."""
+    if _is_whole(session) and kinds.shortage(_rows(_reporter(session.config))):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.config.stash[_TOO_FEW] = True
+
+
+def _is_whole(session: pytest.Session) -> bool:
+    """Tell whether all tests of faults were asked for, the slow ones too."""
+    config = session.config
+    if not config.getoption("--faults") or config.getoption("--collect-only"):
+        return False
+    if "deselected" in _reporter(config).stats or any("::" in word for word in config.args):
+        return False
+    return {item.path for item in session.items} >= set(Path(__file__).parent.glob("test_*.py"))
+
+
+def _reporter(config: pytest.Config) -> pytest.TerminalReporter:
+    found = config.pluginmanager.get_plugin("terminalreporter")
+    assert isinstance(found, pytest.TerminalReporter)
+    return found
+
+
+def _rows(reporter: pytest.TerminalReporter) -> dict[str, kinds.Row]:
+    ended = (report for name in ("passed", "failed") for report in reporter.stats.get(name, []))
+    return kinds.table(ended)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print what was injected and what it came to."""
-    ended = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, [])]
-    rows = kinds.table(ended)
+    rows = _rows(terminalreporter)
     if injected := {kind: row for kind, row in rows.items() if row.times}:
         terminalreporter.section(f"faults, --faults-seed {config.getoption('--faults-seed')}")
         terminalreporter.write(kinds.as_markdown(injected))
+    if config.stash.get(_TOO_FEW, False):
+        terminalreporter.write_line(f"FAILED: {kinds.shortage(rows)}", red=True)
     if path := config.getoption("--faults-table"):
         path.write_text(kinds.as_markdown(rows), encoding="utf-8")
 

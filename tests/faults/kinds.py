@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from tests.faults.invariants import Findings
 
+KILLS_OF_RUNS, KILLS_OF_SERVICES = 1000, 10
+
 # The name under which a test notes what it has injected.
 PROPERTY = "fault"
 
@@ -14,6 +16,8 @@ _KILLS, _S3, _SQS = (f"tests/faults/test_{name}.py" for name in ("kills", "s3", 
 _RESTORES, _VERSIONS, _ROOM = (f"tests/faults/test_{name}.py" for name in ("restores", "versions", "room"))
 _DATABASES, _DISKS, _ARCHIVE = (f"tests/faults/test_{name}.py" for name in ("databases", "disks", "archive"))
 _MACHINE, _DEPLOYMENT, _HOSTILE = (f"tests/faults/test_{name}.py" for name in ("machine", "deployment", "hostile"))
+
+SERVICES = "services of a deployment are killed"
 
 KINDS: Mapping[str, str] = {
     "killed at a boundary: the run": f"{_KILLS}::test_killed_at_chosen_boundaries",
@@ -27,7 +31,7 @@ KINDS: Mapping[str, str] = {
     "killed at a boundary: what has to fail": f"{_KILLS}::test_killed_at_a_boundary_of_what_has_to_fail",
     "killed at a boundary: with PostgreSQL": f"{_DATABASES}::test_killed_at_boundaries_with_postgresql",
     "killed at a random instant": f"{_KILLS}::test_killed_at_random_instants",
-    "services of a deployment are killed": f"{_DEPLOYMENT}::test_services_that_are_killed",
+    SERVICES: f"{_DEPLOYMENT}::test_services_that_are_killed",
     "S3: 503 SlowDown": f"{_S3}::test_trouble_that_passes",
     "S3: 500 InternalError": f"{_S3}::test_trouble_that_passes",
     "S3: the lookup is refused for a while": f"{_S3}::test_trouble_that_passes",
@@ -115,6 +119,18 @@ def table(reports: Iterable[object]) -> dict[str, Row]:
         for kind, findings, times in noted:
             rows[kind].add(findings, times)
     return rows
+
+
+def shortage(rows: Mapping[str, Row]) -> str | None:
+    """Say what a whole run of the faults has too few kills of, if it has."""
+    runs = sum(row.times for kind, row in rows.items() if kind.startswith("killed "))
+    services = rows[SERVICES].times
+    if runs >= KILLS_OF_RUNS and services >= KILLS_OF_SERVICES:
+        return None
+    return (
+        f"{runs:,} kills of runs and {services} of a deployment's services: expected at least {KILLS_OF_RUNS:,} and "
+        f"{KILLS_OF_SERVICES}; look at what was skipped or failed above"
+    )
 
 
 def as_markdown(rows: Mapping[str, Row]) -> str:

@@ -21,7 +21,7 @@ from glacier_sync.works import staging_key
 
 __all__ = ["appliance_image", "build_dir", "docker"]
 
-pytestmark = [pytest.mark.appliance, pytest.mark.slow_faults, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.slow_faults, pytest.mark.timeout(2400)]
 
 ENGINE = ("postgres", "webserver", "scheduler", "dag-processor", "triggerer")
 KILLS = (
@@ -64,12 +64,31 @@ def test_services_that_are_killed(deployment: Deployment, tmp_path: Path, note: 
 
 
 def kill(deployment: Deployment, services: tuple[str, ...]) -> None:
-    """End services' processes with SIGKILL at once, as the kernel does when memory runs out; the engine starts them."""
+    """End services' processes with SIGKILL at once, as the kernel does when memory runs out; the engine starts them.
+
+    Fails unless each is struck: it runs, and has ended after that.
+    """
     if os.geteuid() != 0:
         pytest.skip("only root can kill a container's process as the kernel does")
-    for number in [deployment.inspect(service)["State"]["Pid"] for service in services]:
-        if number:
-            os.kill(number, signal.SIGKILL)
+    # What an earlier kill has ended may still be starting.
+    wait_for(f"{', '.join(services)} run", lambda: all(processes(deployment, services)))
+    struck = processes(deployment, services)
+    for number in struck:
+        os.kill(number, signal.SIGKILL)
+    wait_for(f"{', '.join(services)} have ended", lambda: set(processes(deployment, services)).isdisjoint(struck))
+
+
+def processes(deployment: Deployment, services: tuple[str, ...]) -> list[int]:
+    """Return the numbers of services' processes, 0 for one that doesn't run."""
+    return [process(deployment, service) for service in services]
+
+
+def process(deployment: Deployment, service: str) -> int:
+    try:
+        return int(deployment.inspect(service)["State"]["Pid"])
+    except AssertionError:
+        # Its container may be between its end and its next start.
+        return 0
 
 
 def settled(deployment: Deployment, keys: set[str]) -> bool:
