@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.aws import Site, noise
+from tests.support.rights import ordinary_rights
 
 from glacier_sync.aws import (
     CorruptDownloadError,
@@ -323,11 +324,13 @@ def test_a_folder_that_is_a_file(aws: Site, to: Path) -> None:
         bring(aws, to)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_is_not_ours(aws: Site, to: Path) -> None:
     aws.put(KEY, noise(100))
     to.parent.mkdir(mode=0o555)
-    with pytest.raises(ConfigurationError, match=r"W1\.zip can't be written \(Permission denied\)"):
+    with (
+        ordinary_rights(),
+        pytest.raises(ConfigurationError, match=r"W1\.zip can't be written \(Permission denied\)"),
+    ):
         bring(aws, to)
 
 

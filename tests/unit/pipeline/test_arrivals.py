@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.bag_builder import BagBuilder, ZipEntry, write_zip
 from tests.support.clocks import look_after
+from tests.support.rights import ordinary_rights
 
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.pipeline.arrivals import Contents, look_at, look_into
@@ -121,10 +122,10 @@ def test_what_does_not_belong_there_is_told_and_why(
         raise AssertionError(contents.foreign[0].reason)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
 def test_a_zip_that_this_user_may_not_read_is_told(folder: Path) -> None:
     BagBuilder().zip(folder).chmod(0)
-    (foreign,) = settled(folder).foreign
+    with ordinary_rights():
+        (foreign,) = settled(folder).foreign
     assert "can't be read by this user" in foreign.reason
 
 
@@ -168,8 +169,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         look_into(tmp_path / "nowhere", SETTLE)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_this_user_may_not_change(folder: Path) -> None:
     folder.chmod(0o555)
-    with pytest.raises(ConfigurationError, match="can't be changed by this user"):
+    with ordinary_rights(), pytest.raises(ConfigurationError, match="can't be changed by this user"):
         look_into(folder, SETTLE)

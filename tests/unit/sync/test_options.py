@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.support.rights import ordinary_rights
 
 from glacier_sync.errors import ConfigurationError, PermanentError
 from glacier_sync.sync import SiteOptionsError, SyncOptions, WorkOptionsError, load_options, site_options
@@ -236,11 +237,10 @@ def test_a_site_folder_that_is_not_there_is_no_site_without_rules(work: Path, si
             look()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_site_folder_that_can_not_be_read_is_named(work: Path, site: Path) -> None:
     site.chmod(0)
     try:
-        with pytest.raises(SiteOptionsError, match="GLACIER_SYNC_SITE_CONFIG_DIR"):
+        with ordinary_rights(), pytest.raises(SiteOptionsError, match="GLACIER_SYNC_SITE_CONFIG_DIR"):
             load_options(work, site)
     finally:
         site.chmod(0o700)
