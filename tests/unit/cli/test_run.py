@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ from threading import Event
 import pytest
 from tests.support.aws import noise
 from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
+from tests.support.images import draw_work
 from tests.support.pipeline import Bag, Bagger, Installation, is_archived, queue_entry
 
 from glacier_sync.ledger import Phase
@@ -43,6 +45,22 @@ def test_nothing_to_do(command: Command, place: Installation) -> None:
     assert ended.out == "nothing to do: no object is waiting\n"
     ended = command("run", "--json")
     assert (ended.status, ended.facts) == (0, [])
+
+
+@pytest.mark.parametrize("words", [["run"], ["audit", "{work}"], ["sync", "{work}"]])
+def test_a_state_folder_that_is_missing_is_made_for_its_user_alone(
+    command: Command, place: Installation, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "new" / "state"
+    monkeypatch.setenv("GLACIER_SYNC_HOME", str(made))
+    monkeypatch.setenv("GLACIER_SYNC_LEDGER_URL", f"sqlite:///{tmp_path}/elsewhere.sqlite")
+    work = draw_work(tmp_path / "staging", GOOD)
+    before = os.umask(0o022)
+    try:
+        command(*(word.format(work=work) for word in words))
+    finally:
+        os.umask(before)
+    assert made.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.needs("rsync")
