@@ -130,12 +130,13 @@ def judge(last_line: str) -> str:
 
 def record_failed_bash(airflow: Context) -> None:
     """Record the failure of a bash that has ended with another status than 0: Airflow has it judged by nobody."""
-    process = airflow["ti"].task.subprocess_hook.sub_process  # type: ignore[attr-defined]
-    if process is None or not process.returncode:
+    # Of a task whose process was killed Airflow calls this elsewhere, where no bash was.
+    hook = getattr(airflow["ti"].task, "subprocess_hook", None)
+    if hook is None or hook.sub_process is None or not hook.sub_process.returncode:
         return
     with opened_for_task(airflow) as context:
         object_id = int(airflow["object_id"])  # type: ignore[typeddict-item]
-        outcome = pipeline.record_failed_sync(context, object_id, process.returncode)
+        outcome = pipeline.record_failed_sync(context, object_id, hook.sub_process.returncode)
     log.error("%s", outcome)
 
 
