@@ -56,6 +56,7 @@ def restore_versioned(place: Installation, bag: Bagger) -> None:
     place.site.send(message(announced))
 
 
+@pytest.mark.needs("rclone", "rsync")
 def test_the_pipeline_needs_what_the_policy_allows_and_nothing_else(
     place: Installation, bag: Bagger, proxy: FaultProxy, uploading_in_parts: Path
 ) -> None:
