@@ -8,9 +8,6 @@ from typing import NoReturn
 
 import pytest
 
-PACKAGES = {"rclone": "rclone", "rsync": "rsync", "setpriv": "util-linux"}
-"""Commands that tests are marked with, as in ``pytest.mark.needs("rsync")``, and Debian's packages of them."""
-
 
 def lacking(what: str) -> NoReturn:
     """End a test that can't run here. In CI that is a failure: there nobody would notice that it never runs."""
@@ -20,8 +17,8 @@ def lacking(what: str) -> NoReturn:
 
 
 def require_commands(item: pytest.Item) -> None:
-    """End a test that is marked with a command that isn't there."""
+    """End a test that is marked with a command that isn't there; Debian's package has the same name."""
     for mark in item.iter_markers("needs"):
         for command in mark.args:
             if shutil.which(command) is None:
-                lacking(f"{command} isn't installed: apt-get install {PACKAGES[command]}")
+                lacking(f"{command} isn't installed: apt-get install {command}")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.images import bilevel_tags, draw_jpeg, draw_work, write_tiff
+from tests.support.rights import ordinary_rights
 
 COMMAND = [sys.executable, "-c", "import sys; from glacier_sync.audit.command import main; sys.exit(main())"]
 MEASURED = """
@@ -32,10 +32,10 @@ GIB = 1024**3
 Draw = Callable[[Path], object]
 
 
-def run_audit(work: Path, home: Path, before: Sequence[str] = ()) -> tuple[int, dict[str, Any], int]:
+def run_audit(work: Path, home: Path) -> tuple[int, dict[str, Any], int]:
     """Return the command's exit status, its document, and the most memory in bytes that it or a child of it took."""
     done = subprocess.run(
-        [*before, sys.executable, "-c", MEASURED, *COMMAND, "--json", "-D", "ErrorsAsWarning=", work],
+        [sys.executable, "-c", MEASURED, *COMMAND, "--json", "-D", "ErrorsAsWarning=", work],
         capture_output=True,
         text=True,
         timeout=60,
@@ -139,16 +139,14 @@ def test_a_device_is_not_opened(tmp_path: Path) -> None:
     assert found[114].endswith("is no regular file")
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv isn't installed: apt-get install util-linux")
 def test_what_may_not_be_read_is_found_and_the_rest_is_audited(tmp_path: Path) -> None:
     work = draw_work(tmp_path, groups=2)
     closed_image, closed_group = work / GROUP / "I00010001.tif", work / "archive" / "W1TEST-I0002"
     closed_image.chmod(0)
     closed_group.chmod(0)
-    # Root may read all of it, unless it gives that right away.
-    before = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     try:
-        status, document, _ = run_audit(work, tmp_path, before)
+        with ordinary_rights():
+            status, document, _ = run_audit(work, tmp_path)
     finally:
         closed_group.chmod(0o755)
     assert status == 1
