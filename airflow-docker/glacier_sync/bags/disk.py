@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from glacier_sync.bags.defects import Defect, SameName
@@ -18,15 +19,15 @@ _RENAME_NOREPLACE = 1
 _NOT_KNOWN_THERE = frozenset({errno.EINVAL, errno.ENOSYS})
 
 
-def make_folders(root: Path, folders: set[str]) -> list[Defect]:
-    """Make folders, named relative to ``root``, parents among them. Raises as ``writing`` does.
+def make_folders(root: Path, folders: Iterable[str]) -> list[Defect]:
+    """Make folders, named relative to ``root``, each once and its parents before it. Raises as ``writing`` does.
 
     Return a defect for each that stands already: ``root`` was empty, so that the file
     system takes its name for another one's.
     """
     taken: list[Defect] = []
     with writing(root):
-        for name in sorted(folders):
+        for name in folders:
             try:
                 os.mkdir(f"{root}/{name}", FOLDER_MODE)  # noqa: PTH102 - names are bytes of any kind, tens of thousands
             except FileExistsError:

@@ -9,6 +9,8 @@ from bisect import bisect_right
 from collections.abc import Callable, ItemsView, Iterator, Mapping
 from itertools import pairwise
 
+_FIRST_SLOTS = 1024
+
 
 class NameIndex:
     """Finds the numbers of names by open addressing: some bytes for each, names are asked for where they matter."""
@@ -40,6 +42,47 @@ class NameIndex:
                 return slot, number - 1
             slot = (slot + 1) & mask
         return slot, None
+
+
+class SeenNames:
+    """Tells names that were there before from new ones: some bytes for each, no name is held.
+
+    Two names are taken for one if their keyed hashes of 64 bits are the same, as nobody can have them be.
+    """
+
+    def __init__(self) -> None:
+        self._slots = array("q", [0]) * _FIRST_SLOTS
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, name: object) -> bool:
+        return self._slots[self._slot(hash(name) or 1)] != 0
+
+    def add(self, name: str) -> bool:
+        """Take a name; tell whether it is a new one."""
+        key = hash(name) or 1
+        slot = self._slot(key)
+        if self._slots[slot]:
+            return False
+        self._slots[slot] = key
+        self._count += 1
+        if 2 * self._count > len(self._slots):
+            self._grow()
+        return True
+
+    def _slot(self, key: int) -> int:
+        slots, mask = self._slots, len(self._slots) - 1
+        slot = key & mask
+        while slots[slot] not in {0, key}:
+            slot = (slot + 1) & mask
+        return slot
+
+    def _grow(self) -> None:
+        keys, self._slots = self._slots, array("q", [0]) * (2 * len(self._slots))
+        for key in filter(None, keys):
+            self._slots[self._slot(key)] = key
 
 
 class Files(Mapping[str, int]):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from glacier_sync.bags.defects import Defect, Findings, NoWork, SameName, StrayFile, UnsafeName
+from glacier_sync.bags.files import SeenNames
 from glacier_sync.bags.inspection import Inspection
 from glacier_sync.bags.names import LONGEST_NAME, LONGEST_PATH, is_longer
 from glacier_sync.bags.sources import Bag
@@ -48,6 +50,17 @@ class BagPlaces:
             return None, None
         return rid, f"{rid}/{place_in_work(rid, name[len(prefix) :])}"
 
+    def folders(self, bag: Bag) -> Iterator[str]:
+        """Yield the folders that the bag's files go to, and its empty ones, some of them more than once."""
+        yield self.bag_dir
+        last = ""
+        for folder in chain((name.rpartition("/")[0] for name in bag.files), bag.folders):
+            if folder not in {"", last}:
+                last = folder
+                _, place = self.place(f"{folder}/")
+                if place is not None:
+                    yield place.removesuffix("/")
+
     def _work(self, name: str) -> tuple[str | None, str]:
         """Return the work that a payload file belongs to, with its prefix: its own folder's, or the whole payload."""
         rid = name[len(PAYLOAD_PREFIX) :].partition("/")[0]
@@ -70,13 +83,23 @@ class BagPlaces:
 
 @dataclass
 class Plan:
-    """Places by the bags' prefixes; ``tops`` are the folders that are put in place at the end."""
+    """Places by the prefixes of the bags, the ``sources``; ``tops`` are the folders put in place at the end."""
 
     bags: dict[str, BagPlaces] = field(default_factory=dict)
-    folders: set[str] = field(default_factory=set)
+    sources: list[Bag] = field(default_factory=list)
     tops: list[str] = field(default_factory=list)
     works: list[PlannedWork] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
+
+    def folders(self, seen: SeenNames) -> Iterator[str]:
+        """Yield the folders that there have to be and weren't ``seen`` yet, each behind those above it."""
+        for bag in self.sources:
+            for folder in self.bags[bag.prefix].folders(bag):
+                new, name = [], folder
+                while name and seen.add(name):
+                    new.append(name)
+                    name = name.rpartition("/")[0]
+                yield from reversed(new)
 
     def place(self, path: str) -> str:
         """Return where a file goes, by its name in the zip. Raises KeyError if it has no place."""
@@ -111,12 +134,14 @@ def plan_places(inspections: Sequence[Inspection], to: Path, *, plain: bool = Fa
     plan = Plan()
     for inspection in inspections:
         _plan_bag(plan, inspection, plain=plain)
-    plan.folders = _with_parents(plan.folders)
+    folders = SeenNames()
+    for _ in plan.folders(folders):
+        pass
     room = LONGEST_PATH - len(os.fsencode(to.absolute())) - len("/.unbag-0123456789abcdef/content/")
     for inspection in inspections:
         bag = inspection.bag
         if bag.prefix in plan.bags:
-            misplaced = _misplaced(bag, plan.bags[bag.prefix], plan.folders, to, room)
+            misplaced = _misplaced(bag, plan.bags[bag.prefix], folders, to, room)
             plan.defects += Findings(bag.prefix or bag.name, misplaced).all()
     return plan
 
@@ -157,9 +182,9 @@ def _plan_bag(plan: Plan, inspection: Inspection, *, plain: bool) -> None:
         bag_dir = f"{rid}/{bag_folder(rid)}"
     else:
         plan.tops.append(bag_dir)
-        plan.folders.add(bag_dir)
     places = BagPlaces(works, bag_dir, PAYLOAD_PREFIX if plain else "")
     plan.bags[bag.prefix] = places
+    plan.sources.append(bag)
     counts = {rid: [0, 0] for rid in works}
     strays = Findings(bag.prefix or bag.name)
     for name, size in bag.files.items():
@@ -168,28 +193,13 @@ def _plan_bag(plan: Plan, inspection: Inspection, *, plain: bool) -> None:
             found = "belongs to no work, and would be lost"
             strays.append(StrayFile(f"{bag.prefix}{name}", found, "works only"))
             continue
-        plan.folders.add(place.rpartition("/")[0])
         if owner is not None:
             counts[owner][0] += 1
             counts[owner][1] += size
     plan.defects += strays.all()
-    for folder in bag.folders:
-        _, place = places.place(f"{folder}/")
-        if place is not None:
-            plan.folders.add(place.removesuffix("/"))
     for rid, (files, size) in counts.items():
         if rid in plan.tops:
             found = f"is the work {rid}, which another bag has too"
             plan.defects.append(SameName(f"{bag.prefix}{works[rid]}", found, "each work once"))
         plan.tops.append(rid)
         plan.works.append(PlannedWork(rid, bag_dir, files, size, tuple(inspection.warnings)))
-
-
-def _with_parents(folders: set[str]) -> set[str]:
-    wanted: set[str] = set()
-    for folder in folders:
-        name = folder
-        while name and name not in wanted:
-            wanted.add(name)
-            name = name.rpartition("/")[0]
-    return wanted

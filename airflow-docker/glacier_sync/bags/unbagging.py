@@ -13,6 +13,7 @@ from glacier_sync.bags.bag_warnings import require_kinds
 from glacier_sync.bags.defects import Defect, InvalidBagError
 from glacier_sync.bags.disk import make_folders, require_space
 from glacier_sync.bags.errors import PathError, mode_of
+from glacier_sync.bags.files import SeenNames
 from glacier_sync.bags.inspection import Inspection, inspect
 from glacier_sync.bags.names import shown
 from glacier_sync.bags.placing import plan_places
@@ -86,7 +87,7 @@ def unbag(
                 if not replace:
                     space.refuse_existing(plan.tops)
                 require_space(space.content, source.space_needed(), keep_free=keep_free)
-                defects += make_folders(space.content, plan.folders)
+                defects += make_folders(space.content, plan.folders(SeenNames()))
             if not defects:
                 target = Target(space.content, plan.place, space.lock_fd)
                 if is_plain:

@@ -17,6 +17,7 @@ from glacier_sync.bags.defects import DamagedZip, Defect, NotAZip
 from glacier_sync.bags.division import divide
 from glacier_sync.bags.entries import ZipFiles, judge
 from glacier_sync.bags.errors import reading, unreadable
+from glacier_sync.bags.files import SeenNames
 from glacier_sync.bags.records import NoDirectoryError
 from glacier_sync.bags.sources import Bag, DamagedFileError, Listing
 from glacier_sync.hashing.entries import DamagedEntryError, Entry, EntryReader
@@ -83,7 +84,7 @@ class ZipSource:
 
     def space_needed(self) -> int:
         """Return how many bytes of disk the files take, in blocks of 4 KiB, and their folders."""
-        folders: set[str] = set()
+        folders = SeenNames()
         blocks = 0
         for name, size in self._files.items():
             folders.add(name.rpartition("/")[0])

@@ -6,6 +6,7 @@ import hashlib
 import io
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,10 @@ import pytest
 from tests.support.bag_builder import DECLARATION, BagBuilder, ZipEntry, write_zip
 from tests.support.memory import peak_memory
 
+from glacier_sync.bags.files import NameList, SeenNames
+from glacier_sync.bags.inspection import Inspection
+from glacier_sync.bags.placing import plan_places
+from glacier_sync.bags.sources import Bag
 from glacier_sync.bags.zip_writing import ZipWriter
 
 MOST = 256_000_000
@@ -109,6 +114,22 @@ def test_names_in_very_many_folders_one_in_the_other(tmp_path: Path) -> None:
     names = (b"W1.bag/data/W1/images/%d/" % number + b"a/" * 2000 + b"x" for number in range(200))
     path = write_zip(tmp_path / "W1.bag.zip", [*BagBuilder().entries(), *map(ZipEntry, names)])
     assert memory_for("bags.verify(pathlib.Path(sys.argv[1]), workers=1)", path) < 60_000_000
+
+
+def test_as_many_folders_as_files_take_some_bytes_each(tmp_path: Path) -> None:
+    files = NameList()
+    for number in range(FILES // 5):
+        files.add(f"data/W1/images/{number:0200}/1.tif", 1)
+    inspection = Inspection(Bag("W1", "W1.bag/", files), [], works={"W1": "data/W1/"})
+    tracemalloc.start()
+    try:
+        plan = plan_places([inspection], tmp_path)
+        made = sum(1 for _ in plan.folders(SeenNames()))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (made, plan.defects) == (FILES // 5 + 3, [])
+    assert peak < 100 * FILES // 5
 
 
 def test_unbagging_takes_hardly_more_than_verifying(tmp_path: Path) -> None:

@@ -338,3 +338,17 @@ def test_a_folder_that_no_disk_can_hold_is_a_defect(tmp_path: Path, kind: str) -
     with pytest.raises(bags.InvalidBagError, match=said):
         bags.unbag(path, tmp_path / "to", workers=1)
     assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize(("payload", "tag", "place"), [
+    ("W1/W1.bag", "notes.txt", "W1/W1.bag"),
+    ("W1/W1.bag/notes/1.txt", "W1.bag/notes", "W1/W1.bag/W1.bag/notes"),
+    ("W1/W1.bag/notes", "W1.bag/notes/1.txt", "W1/W1.bag/W1.bag/notes"),
+])  # fmt: skip
+def test_a_file_that_would_be_unpacked_to_a_folder_is_a_defect(
+    payload: str, tag: str, place: str, tmp_path: Path
+) -> None:
+    bag = BagBuilder(tags={tag: b"tag"})
+    bag.payload[payload] = b"payload"
+    with pytest.raises(bags.InvalidBagError, match=f"would be unpacked to {place}, a folder: expected a place of its"):
+        bags.unbag(bag.zip(tmp_path), tmp_path / "to", workers=1)
