@@ -18,30 +18,17 @@ from tests.support.pipeline import (
     kill,
     start_run,
 )
+from tests.support.stages import FIRST, SECOND, raising, stage
 
 from glacier_sync import pipeline
 from glacier_sync.errors import NoRoomError, PermanentError, TransientError
-from glacier_sync.ledger import ClaimLostError, LedgerObject, Run
+from glacier_sync.ledger import ClaimLostError, LedgerObject
 from glacier_sync.pipeline import Context, Done, RetryLater
 from glacier_sync.pipeline.intake import take
 from glacier_sync.pipeline.lease import Lease
-from glacier_sync.pipeline.stage import Stage, run_stage
+from glacier_sync.pipeline.stage import run_stage
 from glacier_sync.pipeline.sync import sync
 from glacier_sync.works import staging_key
-
-FIRST = Run.of_dag_run("dag", "first")
-SECOND = Run.of_dag_run("dag", "second")
-
-
-def stage(work: Callable[[Context, LedgerObject], Done]) -> Stage:
-    return Stage("try_out", work)
-
-
-def raising(error: Exception) -> Stage:
-    def work(_context: Context, _item: LedgerObject) -> Done:
-        raise error
-
-    return stage(work)
 
 
 def test_two_runs_never_hold_the_same_object(place: Installation, bag: Bagger) -> None:

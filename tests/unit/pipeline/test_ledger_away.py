@@ -15,15 +15,15 @@ from tests.support.disks import disk
 from tests.support.ledger import LEASE, announced
 from tests.support.pipeline import Bagger, Installation
 from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.stages import FIRST, stage
 
 from glacier_sync import pipeline
 from glacier_sync.errors import PermanentError
-from glacier_sync.ledger import Ledger, LedgerObject, LedgerUnavailableError, Phase, Run
+from glacier_sync.ledger import Ledger, LedgerObject, LedgerUnavailableError, Phase
 from glacier_sync.pipeline import Context, Done, RetryLater
 from glacier_sync.pipeline.intake import take
-from glacier_sync.pipeline.stage import Stage, run_stage
+from glacier_sync.pipeline.stage import run_stage
 
-FIRST = Run.of_dag_run("dag", "first")
 FULL_MIB = 1
 
 
@@ -64,7 +64,7 @@ def test_a_server_that_goes_away_in_the_middle_of_a_stage_costs_a_try(
         inner.ledger.advance(item.id, inner.run, Phase.DOWNLOADED, "never recorded")
         return Done("never")
 
-    outcome = run_stage(context, Stage("try_out", interrupted), number)
+    outcome = run_stage(context, stage(interrupted), number)
     assert isinstance(outcome, RetryLater)
     assert "doesn't answer" in outcome.reason
     assert isinstance(pipeline.download_from_messages(context, number), RetryLater)
@@ -82,7 +82,7 @@ def test_a_failure_that_could_not_be_recorded_is_met_again(
         server.stop()
         raise PermanentError("the bag is torn")
 
-    assert isinstance(run_stage(context, Stage("try_out", invalid), number), RetryLater)
+    assert isinstance(run_stage(context, stage(invalid), number), RetryLater)
     server.start()
     assert context.ledger.object(number).phase is Phase.RESTORED
 
@@ -96,7 +96,7 @@ def test_a_restart_in_the_middle_of_a_stage_goes_unnoticed(
         inner.ledger.advance(item.id, inner.run, Phase.DOWNLOADED, "recorded")
         return Done("done")
 
-    assert isinstance(run_stage(context, Stage("try_out", restarted), number), Done)
+    assert isinstance(run_stage(context, stage(restarted), number), Done)
     assert context.ledger.object(number).phase is Phase.DOWNLOADED
 
 

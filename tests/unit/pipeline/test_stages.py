@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,27 +10,14 @@ from tests.support.pipeline import (
     Bagger,
     Installation,
 )
+from tests.support.stages import FIRST, SECOND, raising, stage
 
 from glacier_sync import pipeline
 from glacier_sync.errors import ConfigurationError, PermanentError, TransientError
 from glacier_sync.ledger import Ledger, LedgerObject, Run
 from glacier_sync.pipeline import Context, Done, Failed, RetryLater
-from glacier_sync.pipeline.stage import Stage, run_stage
+from glacier_sync.pipeline.stage import run_stage
 from glacier_sync.works import staging_key
-
-FIRST = Run.of_dag_run("dag", "first")
-SECOND = Run.of_dag_run("dag", "second")
-
-
-def stage(work: Callable[[Context, LedgerObject], Done]) -> Stage:
-    return Stage("try_out", work)
-
-
-def raising(error: Exception) -> Stage:
-    def work(_context: Context, _item: LedgerObject) -> Done:
-        raise error
-
-    return stage(work)
 
 
 def test_a_cause_that_passes_keeps_the_object_for_the_next_try(place: Installation, bag: Bagger) -> None:
