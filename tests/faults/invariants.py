@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,11 +57,12 @@ def at_any_time(scene: Scene) -> Findings:
     return found
 
 
-def in_the_end(scene: Scene, *, hopeless: bool = False, restores: int = 1) -> Findings:
+def in_the_end(scene: Scene, *, hopeless: bool = False, restores: int = 1, standing: Collection[str] = ()) -> Findings:
     """Judge what must hold when all that was announced has been worked on.
 
     Every good bag is synced; a ``hopeless`` one has failed, with a reason. None was
-    restored more than ``restores`` times.
+    restored more than ``restores`` times. Beside what is synced, works that are ``standing``
+    may be in the archive.
     """
     place, found = scene.place, Findings()
     items = place.ledger.objects()
@@ -80,10 +81,18 @@ def in_the_end(scene: Scene, *, hopeless: bool = False, restores: int = 1) -> Fi
         found.lost.append(f"{messages_left(place.site)} messages are still in the queue")
     if scene.incoming_dir:
         _judge_folders(scene, found)
-    synced = {work.rid for item in items for work in item.works if item.phase is Phase.SYNCED}
-    found.left += [f"{name} in the working folder" for name in place.working_data()]
-    found.left += [f"{path} in the archive" for path in _archived(scene) if path.name not in synced]
+    found.add(nothing_left(scene, standing))
     return found
+
+
+def nothing_left(scene: Scene, standing: Collection[str] = ()) -> Findings:
+    """Judge that there is nothing but what is synced or ``standing``: no working data, no half copy, no lock."""
+    place = scene.place
+    synced = {*standing} | {
+        work.rid for item in place.ledger.objects() for work in item.works if item.phase is Phase.SYNCED
+    }
+    working = [f"{name} in the working folder" for name in place.working_data()]
+    return Findings(left=working + [f"{path} in the archive" for path in _archived(scene) if path.name not in synced])
 
 
 def _is_whole(scene: Scene, work: Path) -> bool:
@@ -132,11 +141,18 @@ def _judge_synced(scene: Scene, bag: Bag, item: LedgerObject, found: Findings, r
         found.duplicated.append(f"{item.key} was {kinds.count('restored')} times restored")
     if item.claimed_by:
         found.left.append(f"{item.key} is still claimed by {item.claimed_by}")
+    found.add(archived(scene, bag))
+
+
+def archived(scene: Scene, bag: Bag) -> Findings:
+    """Judge that the archive has a bag's works, as the bag's manifest says."""
+    place, found = scene.place, Findings()
     for work in bag.works:
         if not place.archived(work.name).is_dir():
             found.lost.append(f"{work.name} isn't in the archive")
         elif not is_archived(place, work) or not fixity.check(place.settings, place.ledger, work.name).intact:
             found.unverified.append(f"{work.name} in the archive isn't what the bag holds")
+    return found
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -13,6 +13,7 @@ KILLS_OF_RUNS, KILLS_OF_SERVICES = 1000, 10
 PROPERTY = "fault"
 
 _KILLS, _S3, _SQS = (f"tests/faults/test_{name}.py" for name in ("kills", "s3", "sqs"))
+_OPERATORS, _LARGE = (f"tests/faults/test_{name}.py" for name in ("operators", "large_files"))
 _RESTORES, _VERSIONS, _ROOM = (f"tests/faults/test_{name}.py" for name in ("restores", "versions", "room"))
 _DATABASES, _DISKS, _ARCHIVE = (f"tests/faults/test_{name}.py" for name in ("databases", "disks", "archive"))
 _MACHINE, _DEPLOYMENT, _HOSTILE = (f"tests/faults/test_{name}.py" for name in ("machine", "deployment", "hostile"))
@@ -30,6 +31,8 @@ KINDS: Mapping[str, str] = {
     "killed at a boundary: a work is replaced": f"{_KILLS}::test_killed_at_a_boundary_while_a_work_is_replaced",
     "killed at a boundary: what has to fail": f"{_KILLS}::test_killed_at_a_boundary_of_what_has_to_fail",
     "killed at a boundary: with PostgreSQL": f"{_DATABASES}::test_killed_at_boundaries_with_postgresql",
+    "killed at a boundary: retry and forget": f"{_OPERATORS}::test_a_forgetting_that_is_killed",
+    "killed in the middle of a large file": f"{_LARGE}::test_a_copy_that_is_killed",
     "killed at a random instant": f"{_KILLS}::test_killed_at_random_instants",
     SERVICES: f"{_DEPLOYMENT}::test_services_that_are_killed",
     "S3: 503 SlowDown": f"{_S3}::test_trouble_that_passes",
@@ -38,6 +41,7 @@ KINDS: Mapping[str, str] = {
     "S3: a connection is reset": f"{_S3}::test_trouble_that_is_overcome",
     "S3: an answer is cut short": f"{_S3}::test_trouble_that_is_overcome",
     "S3: a byte is wrong": f"{_S3}::test_trouble_that_passes",
+    "S3: a byte is always wrong": f"{_S3}::test_a_byte_that_is_always_wrong",
     "S3: access is denied": f"{_S3}::test_trouble_that_passes",
     "S3: the credentials have expired": f"{_S3}::test_trouble_that_passes",
     "S3: this machine's clock is wrong": f"{_S3}::test_trouble_that_passes",

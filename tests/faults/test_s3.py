@@ -10,7 +10,7 @@ from tests.faults import invariants
 from tests.faults.conftest import Note
 from tests.faults.scene import Scene, Scenes
 from tests.faults.trouble import Trouble
-from tests.support.aws import noise
+from tests.support.aws import Site, noise
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.pipeline import Bagger
 
@@ -33,6 +33,12 @@ PASSING = [
         {"on": "GET", "status": 403, "code": "RequestTimeTooSkewed"},
         "set this machine's clock right",
     ),
+]
+# What an answer to HEAD says by its status alone; the first part is looked up to know their sizes.
+LOOKUPS = ["HEAD", "partNumber=1"]
+ENDING = [
+    Trouble("S3: the object is deleted", {"status": 404}, "it was deleted or renamed since it was announced"),
+    Trouble("S3: the object is replaced", {"status": 412}, "it was replaced since it was announced"),
 ]
 OVERCOME = [
     Trouble("S3: a connection is reset", {"on": "GET", "keep": IN_FIRST_RANGE, "reset": True}),
@@ -70,6 +76,51 @@ def test_trouble_that_is_overcome(scene: Scene, proxy: FaultProxy, note: Note, t
     assert not proxy.faults
     assert isinstance(outcome, Done)
     note(trouble.kind, invariants.in_the_end(scene))
+
+
+@pytest.fixture
+def in_parts(scenes: Scenes, proxy: FaultProxy, bag: Bagger, aws: Site) -> Iterator[Scene]:
+    """A bag that was put into the bucket in two parts."""
+    made = bag("W1TEST01")
+    content = made.zip_path.read_bytes()
+    aws.put_parts(made.key, [content[:1000], content[1000:]])
+    with scenes.scene(made) as made_scene:
+        yield made_scene
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS)
+@pytest.mark.parametrize("trouble", ENDING, ids=str)
+def test_a_lookup_that_ends_it(in_parts: Scene, proxy: FaultProxy, note: Note, lookup: str, trouble: Trouble) -> None:
+    proxy.faults.append(Fault(on=lookup, **trouble.answer))
+    (outcome,) = in_parts.place.run().outcomes.values()
+    assert not proxy.faults
+    assert isinstance(outcome, Failed)
+    assert trouble.says in outcome.reason
+    note(trouble.kind, invariants.in_the_end(in_parts, hopeless=True))
+
+
+@pytest.mark.parametrize("lookup", ["HEAD", pytest.param("partNumber=1", marks=pytest.mark.slow_faults)])
+def test_a_lookup_that_is_denied_for_a_while(in_parts: Scene, proxy: FaultProxy, note: Note, lookup: str) -> None:
+    proxy.faults.append(Fault(on=lookup, status=403))
+    (outcome,) = in_parts.place.run().outcomes.values()
+    assert not proxy.faults
+    assert isinstance(outcome, RetryLater)
+    assert "access is denied" in outcome.reason
+    assert isinstance(in_parts.place.run().outcomes[1], Done)
+    note("S3: access is denied", invariants.in_the_end(in_parts))
+
+
+def test_a_byte_that_is_always_wrong(scene: Scene, proxy: FaultProxy, note: Note) -> None:
+    """It is tried a limited number of times, and then fails in words."""
+    most = scene.place.settings.max_unknown_errors
+    for times in range(1, most + 1):
+        proxy.faults.append(Fault(on="GET", flip=IN_FIRST_RANGE))
+        (outcome,) = scene.place.run().outcomes.values()
+        assert not proxy.faults
+        assert isinstance(outcome, Failed if times == most else RetryLater)
+    assert "arrived damaged" in outcome.reason
+    assert f"{most} times" in outcome.reason
+    note("S3: a byte is always wrong", invariants.in_the_end(scene, hopeless=True), most)
 
 
 @pytest.mark.slow_faults
