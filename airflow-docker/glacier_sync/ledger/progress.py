@@ -47,6 +47,11 @@ def note(transaction: Transaction, object_id: int, run: Run, message: str, detai
     transaction.append(held(transaction, object_id, run), EventKind.NOTE, message, run=run.name, details=details)
 
 
+def remark_on_object(transaction: Transaction, object_id: int, run: Run, message: str, details: Details) -> None:
+    """Append a remark to an object, whoever has it in hand; see ``Ledger.remark_on_object``."""
+    transaction.append(transaction.row(object_id), EventKind.NOTE, message, run=run.name, details=details)
+
+
 def remark(transaction: Transaction, rid: str, run: Run, message: str, details: Details) -> bool:
     """Append a remark on a work, whoever has its newest object in hand; see ``Ledger.remark``."""
     holding = reading.find(transaction.session, rid)
@@ -140,8 +145,8 @@ def _row_before(transaction: Transaction, object_id: int, run: Run, phase: Phase
         held(transaction, object_id, run)
     elif entered_by != run.name:
         raise ClaimLostError(
-            f"object {row.id} ({row.object_key}) is {row.phase}: {entered_by} ended it when the lease of {run.name} had "
-            "run out; nothing was recorded; leave it as it is"
+            f"object {row.id} ({row.object_key}) is {row.phase}: {entered_by} ended it when the lease of {run.name} "
+            "had run out; nothing was recorded; leave it as it is"
         )
     if phase.rank <= row.phase.rank or row.phase.is_terminal:
         raise PhaseOrderError(

@@ -43,10 +43,10 @@ def synced_later(session: Session, object_id: int, rid: str) -> LedgerObject | N
     Of two that were announced at the same moment the one that was recorded later is newer.
     """
     row = _row(session, object_id)
-    moment = row.event_time or row.create_time
-    is_later = or_(_ANNOUNCED > moment, and_(_ANNOUNCED == moment, Progress.id > row.id))
+    announced, moment = _ANNOUNCED, row.event_time or row.create_time
+    is_later = or_(announced > moment, and_(announced == moment, Progress.id > row.id))
     later = select(Progress).join(Work).where(Work.rid == rid, Work.phase == Phase.SYNCED, is_later)
-    found = session.scalar(later.order_by(_ANNOUNCED.desc(), Progress.id.desc()).limit(1))
+    found = session.scalar(later.order_by(announced.desc(), Progress.id.desc()).limit(1))
     return None if found is None else facts_of(found)
 
 

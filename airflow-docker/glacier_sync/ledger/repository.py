@@ -173,6 +173,13 @@ class Ledger:
         with self._writing() as transaction:
             return progress.remark(transaction, rid, run, message, details)
 
+    def remark_on_object(
+        self, object_id: int, run: Run, message: str, details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Append a remark to an object, in hand or not: for what is done when an attempt has ended."""
+        with self._writing() as transaction:
+            progress.remark_on_object(transaction, object_id, run, message, details)
+
     def tell_pace(self, object_id: int, run: Run, stage: str, pace: Pace) -> None:
         """Write down how far a stage has come with an object, until it ends. Raises ClaimLostError."""
         with self._writing() as transaction:

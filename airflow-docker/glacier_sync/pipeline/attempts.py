@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import Ledger, LedgerObject, Phase, RefusedError, Run, UnknownObjectError
+from glacier_sync.pipeline.leftovers import stopped_updates
 
 # Not longer than what every database takes for a number.
 _NUMBER = re.compile(r"#([0-9]{1,18})")
@@ -28,11 +29,14 @@ def forget(ledger: Ledger, names: Sequence[str], run: Run, reason: str) -> list[
 
     Earlier versions are meant too: a later one that is synced settles none of them.
     Raises ConfigurationError if the ledger doesn't know a name, RefusedError if
-    there is nothing to forget or it is in hand.
+    there is nothing to forget, it is in hand, or its update of the archive's copy was stopped.
     """
     if not reason.strip():
         raise ConfigurationError("the reason is empty: expected why this is hopeless; say it with --reason")
     chosen = [item for name in names for item in _unsynced(_named(ledger, name))]
+    for item in chosen:
+        if stopped := stopped_updates(ledger, item):
+            raise RefusedError(f"object {item.id} ({item.key}) can't be forgotten: {'; '.join(stopped)}")
     return ledger.forget(_numbers(chosen), run, reason)
 
 

@@ -15,6 +15,7 @@ from glacier_sync.ledger import Ledger, Run
 from glacier_sync.pipeline import destination, fixity, manifests, work_sync
 from glacier_sync.pipeline.fixity import FixityReport
 from glacier_sync.pipeline.judging import Judge, WorkResult
+from glacier_sync.pipeline.own_copy import SYNCED_BY_HAND
 from glacier_sync.pipeline.work_sync import PlannedWork
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
@@ -100,7 +101,8 @@ class ByHand:
         else:
             manifests.keep_by_hand(self.settings, folder)
             outcome = "equal to its bag"
-        details = {"path": str(folder), "audit": result.audit}
+        synced = not result.unsettled and not result.failure
+        details = {"path": str(folder), "audit": result.audit, SYNCED_BY_HAND: synced}
         self.ledger.remark(result.rid, Run.by_hand(), f"synced by hand from {folder}: {outcome}", details)
 
 

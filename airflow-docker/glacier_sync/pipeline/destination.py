@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from glacier_sync.errors import ConfigurationError, TransientError, one_line
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
 from glacier_sync.works import archive_path
+
+UPDATE_STOPPED = "was stopped, so that it may hold files of both"
+"""What is told of a copy whose update has come to no end."""
 
 
 class Standing(StrEnum):
@@ -77,7 +81,24 @@ def compare(
 
 def update_was_stopped(place: Path) -> bool:
     """Tell whether ``syncOneWork.sh`` was stopped while it updated a copy: what it had begun lies beside it."""
-    return any(place.with_name(f".{place.name}.partial").joinpath(name).is_dir() for name in ("new", "kept"))
+    return any((_partial(place) / name).is_dir() for name in ("new", "kept"))
+
+
+def has_traces(place: Path) -> bool:
+    """Tell whether a sync of a work has left its half copy or its lock, or is running."""
+    return any(map(os.path.lexists, (_partial(place), _lock(place))))
+
+
+def discard_half_copy(place: Path) -> None:
+    """Remove what a stopped sync has copied of a new work, whose place is locked; an update's is left for the next one.
+
+    Raises ArchiveUnwritableError.
+    """
+    partial = _partial(place)
+    if os.path.lexists(place) or not partial.is_dir():
+        return
+    with _writing(partial):
+        shutil.rmtree(partial)
 
 
 def lines(differences: bags.Differences) -> list[str]:
@@ -128,6 +149,14 @@ def require_writable_root(settings: Settings, rid: str) -> None:
         )
 
 
+def _partial(place: Path) -> Path:
+    return place.with_name(f".{place.name}.partial")
+
+
+def _lock(place: Path) -> Path:
+    return place.with_name(f".{place.name}.lock")
+
+
 def _root(settings: Settings, rid: str) -> Path:
     return place_of(settings, rid).parent.parent
 
@@ -138,7 +167,7 @@ def locked(place: Path) -> Iterator[None]:
 
     Raises BeingSyncedError if another sync holds it, ArchiveUnwritableError.
     """
-    path = place.with_name(f".{place.name}.lock")
+    path = _lock(place)
     with _writing(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:

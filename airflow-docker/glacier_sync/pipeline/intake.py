@@ -11,7 +11,7 @@ from glacier_sync import events
 from glacier_sync.aws import Queue, ReceivedMessage
 from glacier_sync.errors import GlacierSyncError
 from glacier_sync.ledger import LedgerObject, Way
-from glacier_sync.pipeline import room, watched, working
+from glacier_sync.pipeline import leftovers, room, watched, working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.room import NoSpaceError
 from glacier_sync.settings import WATCHED_FOLDER, IntakeQueue, load_intake
@@ -45,7 +45,7 @@ def take(context: Context, ways: Collection[Way] = tuple(Way), *, tried: Collect
     settings = context.settings
     queues = load_intake(settings.intake) if Way.QUEUE in ways else ()
     working.prepare(settings)
-    working.sweep(settings, context.ledger)
+    leftovers.sweep(context)
     readings = [(f"queue {intake.name}", partial(drain, context, intake)) for intake in queues]
     if Way.FOLDER in ways and settings.watched_dir is not None:
         readings.append((WATCHED_FOLDER, partial(watched.record_arrivals, context, settings.watched_dir)))

@@ -12,6 +12,7 @@ from glacier_sync import audit
 from glacier_sync.errors import GlacierSyncError, TransientError
 from glacier_sync.pipeline import destination, work_sync
 from glacier_sync.pipeline.destination import Standing
+from glacier_sync.pipeline.own_copy import OwnCopies
 from glacier_sync.pipeline.work_sync import ScriptFailedError
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
@@ -41,12 +42,16 @@ class WorkResult:
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges the works of one run of the bash, by its result."""
+    """Judges the works of one run of the bash, by its result.
+
+    ``own`` tells whether a copy still is what that run has made; by hand nobody else knows of it.
+    """
 
     settings: Settings
     stamp: datetime
     result: Mapping[str, Any]
     progress: Progress
+    own: OwnCopies | None = None
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -109,6 +114,8 @@ class Judge:
                 if status:
                     return None
                 raise SyncPostponedError(f"{found.path} isn't there any more: it is copied again")
+            if self.own is not None:
+                self.own.require_own(folder.name, found.path, made=standing is Standing.ABSENT)
             listing = work_sync.list_differences(self.settings, self.stamp, folder.name, found.differences)
             what = f"isn't what the bag holds: {found.differences}; all is listed in {listing}"
             if standing is Standing.ABSENT:

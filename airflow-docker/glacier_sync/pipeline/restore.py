@@ -5,7 +5,7 @@ from __future__ import annotations
 from glacier_sync.aws import ObjectFacts, ObjectStore, RestoreExpiredError, RestoreRequest
 from glacier_sync.errors import TransientError
 from glacier_sync.ledger import LedgerObject
-from glacier_sync.pipeline import working
+from glacier_sync.pipeline import leftovers
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.outcome import Waiting
 from glacier_sync.settings import IntakeQueue
@@ -39,7 +39,7 @@ def await_copy(
         item.id, context.run, message, known_expiry=item.restore_expiry, requested=requested
     ):
         raise RestoredMeanwhileError(f"{item.key} was announced once more meanwhile: it is downloaded now")
-    working.remove(context.settings, item)
+    leftovers.clear(context, item)
     return Waiting(message)
 
 

@@ -15,8 +15,9 @@ from glacier_sync.errors import (
     TransientError,
 )
 from glacier_sync.ledger import ClaimLostError, LedgerObject, LedgerUnavailableError, Phase
-from glacier_sync.pipeline import working
+from glacier_sync.pipeline import leftovers
 from glacier_sync.pipeline.context import Context
+from glacier_sync.pipeline.destination import UPDATE_STOPPED
 from glacier_sync.pipeline.lease import Lease
 from glacier_sync.pipeline.outcome import Done, Failed, Outcome, RetryLater, Waiting
 
@@ -97,9 +98,14 @@ def _as_machine_error(stage: Stage, error: OSError) -> MachineError:
     )
 
 
-def _failed(context: Context, item: LedgerObject, outcome: Failed) -> Failed:
+def _failed(context: Context, item: LedgerObject, met: Failed) -> Failed:
+    # Read before it fails: a retry that comes right after that begins another attempt.
+    ending = context.ledger.object(item.id)
+    told = UPDATE_STOPPED in met.reason
+    stopped = [] if told else leftovers.stopped_updates(context.ledger, ending)
+    outcome = Failed("; ".join([met.reason, *stopped]), met.cause)
     context.ledger.fail(item.id, context.run, outcome.reason, outcome.cause)
-    working.remove(context.settings, item)
+    leftovers.clear(context, ending)
     return outcome
 
 

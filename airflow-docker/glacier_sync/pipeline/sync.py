@@ -15,11 +15,12 @@ from pathlib import Path
 
 from glacier_sync.errors import PermanentError, TransientError
 from glacier_sync.ledger import LedgerObject, Phase, Way
-from glacier_sync.pipeline import destination, manifests, watched, work_sync, working
+from glacier_sync.pipeline import destination, leftovers, manifests, watched, work_sync, working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.judging import Judge, WorkResult
 from glacier_sync.pipeline.outcome import Done, Outcome
+from glacier_sync.pipeline.own_copy import OwnCopies
 from glacier_sync.pipeline.stage import Stage, run_stage
 from glacier_sync.pipeline.work_sync import PlannedWork
 from glacier_sync.progress import Progress
@@ -58,12 +59,7 @@ def _sync(context: Context, item: LedgerObject) -> Done:
 
 
 def _plan(context: Context, item: LedgerObject) -> Done:
-    folders = working.unbagged_works(context.settings, item)
-    if not folders:
-        raise WorksMissingError(
-            f"the works of {item.key} aren't in {working.unbagged_dir(context.settings, item)}: "
-            "the next run downloads and unbags them again"
-        )
+    folders = _unbagged_works(context, item)
     progress = context.progress("comparison", item.id)
     planned = [_planned(context, item, folder, progress) for folder in folders]
     for work in planned:
@@ -77,17 +73,26 @@ def _plan(context: Context, item: LedgerObject) -> Done:
     return Done(f"{item.key} is to be synced", {"script": script})
 
 
+def _unbagged_works(context: Context, item: LedgerObject) -> list[Path]:
+    folders = working.unbagged_works(context.settings, item)
+    if not folders:
+        raise WorksMissingError(
+            f"the works of {item.key} aren't in {working.unbagged_dir(context.settings, item)}: "
+            "the next run downloads and unbags them again"
+        )
+    return folders
+
+
 def _planned(context: Context, item: LedgerObject, folder: Path, progress: Progress) -> PlannedWork:
     """Plan a work. A copy of its own that a killed try has left unverified is set aside, if it is damaged."""
     work = work_sync.plan_work(context.settings, context.logical_date, folder, progress)
     if work.place is None or work.standing not in {Standing.DIFFERENT, Standing.REPLACED}:
         return work
+    own = OwnCopies(context, item)
     with destination.locked(work.place):
-        if not _is_own_copy(context, item, work.rid, work.place):
+        if not own.is_own(work.rid, work.place):
             return _refused_if_older(context, item, work)
-        if context.lease is not None:
-            context.lease.check()
-        aside = destination.set_aside(work.place, work_sync.job_time(context.settings, context.logical_date))
+        aside = own.set_aside(work.place)
     message = (
         f"{work.rid}: the copy that an earlier try made at {work.place} isn't what the bag holds: {work.differences}; "
         f"it was moved to {aside}, to be removed when the disk has been looked at, and the work is copied again"
@@ -109,21 +114,10 @@ def _refused_if_older(context: Context, item: LedgerObject, work: PlannedWork) -
     return replace(work, standing=Standing.DIFFERENT, refusal=refusal)
 
 
-def _is_own_copy(context: Context, item: LedgerObject, rid: str, place: Path) -> bool:
-    """Tell whether an archive's copy is what a try on this object has made, and nobody else has synced since."""
-    since = item.debag_complete_on
-    for other in context.ledger.find(rid):
-        for work in other.works:
-            if other.id != item.id and work.rid == rid and work.synced_on and since and work.synced_on >= since:
-                return False
-    try:
-        noted = working.copy_note(context.settings, item, rid).read_bytes()
-        return noted.strip() == str(place.lstat().st_ino).encode()
-    except FileNotFoundError:
-        return False
-
-
 def _record_plan(context: Context, item: LedgerObject, work: PlannedWork) -> None:
+    if work.standing is Standing.REPLACED:
+        message = f"updating the archive's copy of {work.rid} at {work.place}: {work.differences}"
+        context.ledger.note(item.id, context.run, message, {leftovers.UPDATING: work.rid})
     settled = any(known.rid == work.rid and known.phase.is_terminal for known in item.works)
     if settled and not work.refusal:
         # By a try that ended before the others were: the work is judged anew.
@@ -131,15 +125,13 @@ def _record_plan(context: Context, item: LedgerObject, work: PlannedWork) -> Non
     phase = Phase.FAILED if work.refusal else Phase.DEBAGGED
     place = str(work.place) if work.place else None
     context.ledger.update_work(item.id, context.run, work.rid, phase=phase, destination=place, reason=work.refusal)
-    if work.standing is Standing.REPLACED:
-        message = f"updating the archive's copy of {work.rid} at {place}: {work.differences}"
-        context.ledger.note(item.id, context.run, message)
 
 
 def _judge(context: Context, item: LedgerObject, *, last_line: str) -> Done:
     result = work_sync.parse_result(last_line)
-    folders = {folder.name: folder for folder in working.unbagged_works(context.settings, item)}
-    judge = Judge(context.settings, context.logical_date, result, context.progress("fixity", item.id))
+    folders = {folder.name: folder for folder in _unbagged_works(context, item)}
+    progress = context.progress("fixity", item.id)
+    judge = Judge(context.settings, context.logical_date, result, progress, OwnCopies(context, item))
     judged = judge.works(folders)
     for found in judged:
         _record_result(context, item, found)
@@ -149,6 +141,9 @@ def _judge(context: Context, item: LedgerObject, *, last_line: str) -> Done:
     manifests.keep(context.settings, item, synced)
     failures = [work.reason or work.rid for work in works if work.phase is Phase.FAILED]
     if failures:
+        for rid in folders:
+            # All copies were compared: none is left to whoever clears up after this attempt.
+            working.copy_note(context.settings, item, rid).unlink(missing_ok=True)
         raise SyncFailedError(
             "; ".join(failures), cause=f"logs: {work_sync.log_folder(context.settings, context.logical_date)}"
         )

@@ -89,7 +89,8 @@ def plan_work(settings: Settings, stamp: datetime, folder: Path, progress: Progr
     listing = list_differences(settings, stamp, folder.name, found.differences)
     advice = "compare the two, and set sync.replace if the restored one is to replace it"
     if destination.update_was_stopped(found.path):
-        advice = "an update of it was stopped, so that it may hold files of both: set sync.replace until it is synced"
+        stopped = f"an update of it {destination.UPDATE_STOPPED}"
+        advice = f"{stopped}: set sync.replace until it is synced"
     refusal = (
         f"{folder.name}: the archive has a different copy at {found.path}: {found.differences}; all is listed in "
         f"{listing}; {advice}"

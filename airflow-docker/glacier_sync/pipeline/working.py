@@ -1,17 +1,20 @@
 """The working folder: where an object's zip and its unpacked works are meanwhile.
 
-``download/<object>/`` and ``work/<object>/`` belong to one object of the ledger
-each, and are gone once it is synced, failed, or waits for a restore. Their name says the object's id and
-what it is, so that another ledger's left-overs are never taken for its own.
+``download/<object>/`` and ``work/<object>/`` belong to one attempt of one object of the
+ledger, and are gone once that is synced, failed, or waits for a restore. Their name
+says the object's id, what it is and which attempt: neither another ledger's left-overs
+nor what an ended attempt has left, half removed maybe, is ever taken for its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from glacier_sync.errors import ConfigurationError
@@ -23,8 +26,10 @@ log = logging.getLogger(__name__)
 
 MIB = 2**20
 
-# What every database takes for an object's number.
-_LARGEST_NUMBER = 2**63 - 1
+_CLAIM = ".claim-"
+
+# Not longer than what every database takes for an object's number.
+_FOLDER_NAME = re.compile(r"(?P<stem>(?P<number>[0-9]{1,18})-[0-9a-f]{12})(?:-(?P<attempt>[0-9]{1,18}))?")
 
 
 def zip_path(settings: Settings, item: LedgerObject) -> Path:
@@ -43,14 +48,19 @@ def unbagged_dir(settings: Settings, item: LedgerObject) -> Path:
 
 
 def folders_of(settings: Settings, item: LedgerObject) -> tuple[Path, Path]:
-    """Return the folders that hold an object's working data."""
+    """Return the folders that hold the working data of an object's attempt."""
     return settings.download_dir / _folder_name(item), unbagged_dir(settings, item)
 
 
 def claim_file(settings: Settings, item: LedgerObject, run: Run) -> Path:
     """Return the file that tells the bash of a sync until when this process has the object in hand."""
     holder = hashlib.sha256(f"{run.name}\0{run.worker}".encode()).hexdigest()[:12]
-    return unbagged_dir(settings, item) / f".claim-{holder}"
+    return unbagged_dir(settings, item) / f"{_CLAIM}{holder}"
+
+
+def sync_has_begun(settings: Settings, item: LedgerObject) -> bool:
+    """Tell whether the bash of a sync may have been started for an attempt, on this host."""
+    return any(unbagged_dir(settings, item).glob(f"{_CLAIM}*"))
 
 
 def copy_note(settings: Settings, item: LedgerObject, rid: str) -> Path:
@@ -60,7 +70,7 @@ def copy_note(settings: Settings, item: LedgerObject, rid: str) -> Path:
 
 def kept_dir(settings: Settings, item: LedgerObject) -> Path:
     """Return the folder for what is kept of an object's bags: defects, and manifests that travel with no work."""
-    return settings.log_dir / "bags" / _folder_name(item)
+    return settings.log_dir / "bags" / _stem(item)
 
 
 def unbagged_works(settings: Settings, item: LedgerObject) -> list[Path]:
@@ -86,9 +96,9 @@ def prepare(settings: Settings) -> None:
 
 
 def remove(settings: Settings, item: LedgerObject) -> None:
-    """Remove an object's working data, if there is any.
+    """Remove the working data of an object's attempt, if there is any.
 
-    What can't be removed is told and left to the next ``sweep``: the ledger has
+    What can't be removed is told and left to the next run: the ledger has
     recorded what became of the object, and others have to go on.
     """
     for folder in folders_of(settings, item):
@@ -103,20 +113,20 @@ def remove(settings: Settings, item: LedgerObject) -> None:
             )
 
 
-def sweep(settings: Settings, ledger: Ledger) -> None:
-    """Remove working data of objects that nobody is to work on now: what a kill left behind."""
-    for item in items_here(settings, ledger):
-        if item.phase not in WORKABLE:
-            remove(settings, item)
-
-
 def items_here(settings: Settings, ledger: Ledger) -> Iterator[LedgerObject]:
-    """Yield the objects that have working data on this disk."""
-    for number in sorted(set(_object_ids(settings))):
-        with suppress(UnknownObjectError):
-            item = ledger.object(number)
-            if any(folder.exists() for folder in folders_of(settings, item)):
-                yield item
+    """Yield the objects whose present attempt has working data on this disk."""
+    for item, attempt in _attempts_here(settings, ledger):
+        if attempt == item.attempt and any(folder.exists() for folder in folders_of(settings, item)):
+            yield item
+
+
+def ended_here(settings: Settings, ledger: Ledger) -> Iterator[LedgerObject]:
+    """Yield the objects that have working data on this disk which nobody is to work on now: as of that attempt."""
+    for item, attempt in _attempts_here(settings, ledger):
+        if attempt != item.attempt:
+            yield replace(item, attempt=attempt, debag_complete_on=None)
+        elif item.phase not in WORKABLE:
+            yield item
 
 
 def _remove(folder: Path) -> None:
@@ -126,14 +136,20 @@ def _remove(folder: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _object_ids(settings: Settings) -> Iterator[int]:
-    for parent in (settings.download_dir, settings.work_dir):
-        for folder in parent.iterdir():
-            number = folder.name.partition("-")[0]
-            if number.isdecimal() and int(number) <= _LARGEST_NUMBER:
-                yield int(number)
+def _attempts_here(settings: Settings, ledger: Ledger) -> Iterator[tuple[LedgerObject, int]]:
+    # Listed before the ledger is asked: no attempt that begins meanwhile is taken for an ended one.
+    names = {folder.name for parent in (settings.download_dir, settings.work_dir) for folder in parent.iterdir()}
+    for found in filter(None, map(_FOLDER_NAME.fullmatch, sorted(names))):
+        with suppress(UnknownObjectError):
+            item = ledger.object(int(found["number"]))
+            if found["stem"] == _stem(item):
+                yield item, int(found["attempt"] or 1)
 
 
 def _folder_name(item: LedgerObject) -> str:
+    return _stem(item) if item.attempt == 1 else f"{_stem(item)}-{item.attempt}"
+
+
+def _stem(item: LedgerObject) -> str:
     identity = "\0".join([item.bucket, item.key, item.version_id or "", item.etag])
     return f"{item.id}-{hashlib.sha256(identity.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"

@@ -147,7 +147,7 @@ def test_what_is_done_by_hand_is_recorded(place: Installation, bag: Bagger) -> N
         f"synced by hand from {folder}: failed: {RID} isn't what its bag's manifest says: "
         f"1 changed (archive/{RID}-I0001/I00010001.jpg); unpack its bag again",
     ]
-    assert remarks[0].details == {"rid": RID, "path": str(folder), "audit": "Passed"}
+    assert remarks[0].details == {"rid": RID, "path": str(folder), "audit": "Passed", "synced by hand": True}
     place.synced(bag(RID))
     change_page(to)
     by_hand(place).fixity(RID)

@@ -20,7 +20,7 @@ from tests.support.pipeline import (
 )
 
 from glacier_sync.ledger import Phase
-from glacier_sync.pipeline import fixity, working
+from glacier_sync.pipeline import fixity, leftovers
 
 RID = "W1TEST01"
 SECONDS = 120
@@ -96,7 +96,7 @@ def assert_all_is_done(place: Installation, works: tuple[Path, ...]) -> None:
         }
         assert item.unknown_errors == 0
         assert item.claimed_by is None
-    working.sweep(place.settings, place.ledger)
+    leftovers.sweep(place.context())
     assert place.working_data() == []
 
 

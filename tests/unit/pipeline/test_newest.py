@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from tests.support.ledger import LEASE, HandClock
 from tests.support.pipeline import Bag, Bagger, Installation, change_page, is_archived, message, record
 
-from glacier_sync.pipeline import Done, Failed
+from glacier_sync import pipeline
+from glacier_sync.ledger import Ledger, Run
+from glacier_sync.pipeline import Done, Failed, RetryLater, sync, work_sync
 
 RID = "W1TEST01"
 
@@ -40,3 +45,48 @@ def test_what_is_restored_once_more_is_the_newest_again(place: Installation, bag
         announce(place, made, f"{made.zip_path.parent.name}/{RID}.bag.zip", minute=minute, day=9 + minute)
         assert [type(outcome) for outcome in place.run().outcomes.values()] == [Done]
         assert is_archived(place, made.works[0])
+
+
+def test_a_judge_that_wakes_up_late_leaves_a_newer_version_alone(place: Installation, bag: Bagger) -> None:
+    """Its sync has made the copy; then it sleeps longer than its lease, while another object of the work is synced."""
+    place.say({"sync": {"replace": True}})
+    clock, one, two = HandClock(), Run.of_dag_run("dag", "one"), Run.of_dag_run("dag", "two")
+    older, newer = bag(RID), bag(RID, change=change_page)
+    with Ledger(place.settings.ledger_url.get_secret_value(), lease=LEASE, clock=clock) as ledger:
+        slept = replace(place, ledger=ledger)
+        number = slept.debagged(older, one)
+        planned = sync.plan(slept.context(one), number)
+        assert isinstance(planned, Done)
+        last_line = work_sync.run_script(planned.facts["script"])
+        clock.passes(LEASE)
+        announce(place, newer, newer.key, minute=9, day=5)
+        taken = pipeline.get_restored_object_messages(slept.context(two, max_objects_per_run=1))[0]
+        (later,) = (claim["object"] for claim in taken)
+        for stage in (pipeline.download_from_messages, pipeline.debag_downloads, sync.sync):
+            assert isinstance(stage(slept.context(two), later), Done)
+        outcome = sync.judge(slept.context(one), number, last_line)
+        assert isinstance(outcome, RetryLater)
+        assert f"{place.archived(RID)} has changed since this sync wrote it" in outcome.reason
+        assert is_archived(place, newer.works[0])
+        refused = sync.sync(slept.context(one), number)
+    assert isinstance(refused, Failed)
+    assert "is newer, of object 2" in refused.reason
+    assert is_archived(place, newer.works[0])
+    assert [path.name for path in place.archived(RID).parent.iterdir()] == [RID]
+
+
+def test_a_judge_that_wakes_up_in_the_next_attempt_finds_nothing_to_judge(place: Installation, bag: Bagger) -> None:
+    clock, one = HandClock(), Run.of_dag_run("dag", "one")
+    with Ledger(place.settings.ledger_url.get_secret_value(), lease=LEASE, clock=clock) as ledger:
+        slept = replace(place, ledger=ledger)
+        number = slept.debagged(bag(RID), one)
+        planned = sync.plan(slept.context(one), number)
+        assert isinstance(planned, Done)
+        last_line = work_sync.run_script(planned.facts["script"])
+        clock.passes(LEASE)
+        ledger.forget([number], Run.by_hand(), "hopeless")
+        ledger.retry([number], Run.by_hand())
+        outcome = sync.judge(slept.context(one), number, last_line)
+        assert isinstance(outcome, RetryLater)
+        assert outcome.reason.startswith(f"the works of {bag(RID).key} aren't in ")
+        assert ledger.object(number).unknown_errors == 0

@@ -8,12 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.pipeline import Bagger, Installation
+from tests.support.pipeline import Bagger, Installation, is_archived
 
-from glacier_sync.ledger import Run
-from glacier_sync.pipeline import Done, download_from_messages
+from glacier_sync.errors import PermanentError
+from glacier_sync.ledger import LedgerObject, Run
+from glacier_sync.pipeline import (
+    Context,
+    Done,
+    Failed,
+    debag_downloads,
+    download_from_messages,
+    get_restored_object_messages,
+    leftovers,
+    sync,
+)
+from glacier_sync.pipeline.stage import Stage, run_stage
 
 REMOVE = shutil.rmtree
+ONE = Run.of_dag_run("dag", "one")
+TWO = Run.of_dag_run("dag", "two")
 
 
 @pytest.fixture
@@ -69,3 +82,56 @@ def test_a_folder_with_a_number_that_no_object_can_have_is_left_alone(place: Ins
     stray.mkdir(parents=True)
     assert [type(outcome) for outcome in place.run().outcomes.values()] == [Done]
     assert stray.is_dir()
+
+
+def test_what_an_ended_attempt_has_left_half_removed_is_never_taken_for_the_next_ones(
+    place: Installation, bag: Bagger
+) -> None:
+    """Another host unpacks the next attempt and gives it back, so that the ledger says it is unpacked."""
+    made = bag("W1TEST01")
+    number = place.debagged(made, ONE)
+    place.ledger.fail(number, ONE, "the disk is sick", "")
+    next(place.settings.work_dir.glob("*/W1TEST01/images/*/*.tif")).unlink()
+    place.ledger.retry([number], Run.by_hand())
+    elsewhere = place.home / "data-of-another-host"
+    get_restored_object_messages(place.context(TWO, data_dir=elsewhere))
+    for stage in (download_from_messages, debag_downloads):
+        assert isinstance(stage(place.context(TWO, data_dir=elsewhere), number), Done)
+    place.ledger.release(number, TWO, "put off")
+    assert [type(outcome) for outcome in place.run().outcomes.values()] == [Done]
+    assert is_archived(place, made.works[0])
+    assert place.working_data() == []
+
+
+def test_a_slow_removal_takes_nothing_of_the_next_attempt(
+    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bag("W1TEST01")
+    number = place.debagged(made, ONE)
+
+    def retried_first(path: Path, *arguments: Any, **options: Any) -> None:
+        monkeypatch.setattr(shutil, "rmtree", REMOVE)
+        place.ledger.retry([number], Run.by_hand())
+        get_restored_object_messages(place.context(TWO))
+        for stage in (download_from_messages, debag_downloads):
+            assert isinstance(stage(place.context(TWO), number), Done)
+        REMOVE(path, *arguments, **options)
+
+    def fail(_context: Context, _item: LedgerObject) -> Done:
+        monkeypatch.setattr(shutil, "rmtree", retried_first)
+        raise PermanentError("the disk is sick")
+
+    assert isinstance(run_stage(place.context(ONE), Stage("try_out", fail), number), Failed)
+    assert isinstance(sync.sync(place.context(TWO), number), Done)
+    assert is_archived(place, made.works[0])
+    assert place.working_data() == []
+
+
+def test_data_of_ended_attempts_is_removed(place: Installation, bag: Bagger) -> None:
+    number = place.claimed(bag("W1TEST01"), ONE)
+    assert isinstance(download_from_messages(place.context(ONE), number), Done)
+    place.ledger.fail(number, ONE, "the disk is sick", "")
+    place.ledger.retry([number], Run.by_hand())
+    (left,) = place.settings.download_dir.iterdir()
+    leftovers.sweep(place.context())
+    assert not left.exists()

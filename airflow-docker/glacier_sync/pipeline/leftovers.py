@@ -1,0 +1,114 @@
+"""What ended attempts have left: their working data, and what their syncs had begun in the archive.
+
+The two go together. While the unpacked works are there, a copy that nobody has
+compared can be; and only their folder, on the host that unpacked them, tells that a
+sync was begun.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from glacier_sync.errors import GlacierSyncError, TransientError
+from glacier_sync.ledger import Ledger, LedgerObject, Phase
+from glacier_sync.pipeline import destination, working
+from glacier_sync.pipeline.context import Context
+from glacier_sync.pipeline.own_copy import OwnCopies
+
+log = logging.getLogger(__name__)
+
+UPDATING = "updating"
+"""The detail of an event that tells that the archive's copy of a work, whose RID it is, is to be updated."""
+
+
+class InOtherHandsError(TransientError):
+    """A run has the work in hand, and sees to what is in the archive."""
+
+
+def sweep(context: Context) -> None:
+    """Clear up after the attempts that nobody is to work on now and that have left something on this disk."""
+    for item in working.ended_here(context.settings, context.ledger):
+        clear(context, item)
+
+
+def clear(context: Context, item: LedgerObject) -> None:
+    """Remove an ended attempt's working data, once nothing unfinished of its syncs is in the archive.
+
+    If the archive is away, or somebody has one of the works in hand, the working data
+    stays until a later run's ``sweep``: what became of the object is recorded.
+    """
+    try:
+        if item.phase is not Phase.SYNCED and working.sync_has_begun(context.settings, item):
+            for work in item.works:
+                # Without a destination it isn't meant for the archive.
+                if work.destination:
+                    _clear_archive(context, item, work.rid)
+    except (GlacierSyncError, OSError) as error:
+        log.warning(
+            "the working data of %s stays for now, as its sync may have left something in the archive: %s",
+            item.key,
+            error,
+        )
+        return
+    working.remove(context.settings, item)
+
+
+def stopped_updates(ledger: Ledger, item: LedgerObject) -> list[str]:
+    """Say which of the archive's copies an object had begun to update without coming to an end."""
+    begun = {event.details.get(UPDATING) for event in ledger.events(item.id)}
+    places = [Path(work.destination) for work in item.works if work.destination and work.rid in begun]
+    return [
+        f"an update of {place} {destination.UPDATE_STOPPED}: let it be completed, with sync.replace set, by a run or "
+        "by retry if this one has failed; or sync another over it"
+        for place in places
+        if destination.update_was_stopped(place)
+    ]
+
+
+def _clear_archive(context: Context, item: LedgerObject, rid: str) -> None:
+    place, note = destination.place_of(context.settings, rid), working.copy_note(context.settings, item, rid)
+    destination.require_root(context.settings, rid)
+    if not note.exists() and not destination.has_traces(place):
+        return
+    with destination.locked(place):
+        _require_free(context, rid)
+        destination.discard_half_copy(place)
+        if OwnCopies(context, item).is_own(rid, place):
+            _settle_copy(context, item, rid, place)
+        # Before the unpacked work goes: a half removed one would make any copy a damaged one.
+        note.unlink(missing_ok=True)
+
+
+def _require_free(context: Context, rid: str) -> None:
+    """Check that no run has the work in hand."""
+    for other in context.ledger.find(rid):
+        if other.claimed_by is not None:
+            raise InOtherHandsError(
+                f"{rid} is in the hands of {other.claimed_by}, with object {other.id} ({other.key})"
+            )
+
+
+def _settle_copy(context: Context, item: LedgerObject, rid: str, place: Path) -> None:
+    """Compare a copy that nobody has compared since it was made, and set it aside unless it is whole."""
+    found = _damage(context, item, rid, place)
+    if found is None:
+        outcome = "it is what the bag holds, and stays"
+    else:
+        aside = OwnCopies(context, item).set_aside(place)
+        outcome = f"{found}; it was moved to {aside}, to be removed when the disk has been looked at"
+    message = f"{rid}: a sync that was stopped had left a copy at {place} that nobody had compared: {outcome}"
+    log.warning("%s", message)
+    context.ledger.remark_on_object(item.id, context.run, message, {"rid": rid})
+
+
+def _damage(context: Context, item: LedgerObject, rid: str, place: Path) -> str | None:
+    folder = working.unbagged_dir(context.settings, item) / rid
+    bag_dir = destination.bag_dir_of(folder)
+    if not bag_dir.is_dir():
+        return "it can't be compared, as its bag's manifests are gone"
+    progress = context.progress("comparison", item.id)
+    differences = destination.compare(context.settings, rid, bag_dir, place, progress=progress)
+    # In the place of an archive that went away meanwhile, everything differs.
+    destination.require_root(context.settings, rid)
+    return f"it isn't what the bag holds: {differences}" if differences else None
