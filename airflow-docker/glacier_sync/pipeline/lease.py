@@ -123,11 +123,13 @@ class Lease:
         if self._file is None:
             return
         try:
-            self._file.touch()
+            if until:
+                self._file.touch()
             os.utime(self._file, (until, until))
         except OSError as error:
             # Without the file, or with an old one, bash ends before it changes the archive.
-            log.warning("%s can't be kept: %s", self._file, error)
+            if until or not isinstance(error, FileNotFoundError):
+                log.warning("%s can't be kept: %s", self._file, error)
 
     def _tell_pace(self) -> None:
         if self._meter is None:

@@ -19,6 +19,7 @@ from tests.support.pipeline import Bagger, Installation, end_children, is_archiv
 from glacier_sync import pipeline
 from glacier_sync.ledger import ClaimLostError, Phase, Run
 from glacier_sync.pipeline import Done, RetryLater, sync, working
+from glacier_sync.pipeline.lease import Lease
 
 pytestmark = pytest.mark.needs("rsync")
 
@@ -155,6 +156,22 @@ def test_the_claims_file_is_each_process_own(place: Installation, bag: Bagger) -
     assert isinstance(outcome, Done)
     assert f"export claimFile={first}\n" in outcome.facts["script"]
     assert first.stat().st_mtime > time.time() + 100
+
+
+def test_a_lease_that_ends_with_its_object_makes_no_file_and_no_words(
+    place: Installation, bag: Bagger, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = place.debagged(bag(RID), OTHER)
+    claim = working.claim_file(place.settings, place.ledger.object(number), OTHER)
+    lease = Lease(place.settings, place.ledger, OTHER, number)
+    lease.keep_file(claim)
+    place.ledger.fail(number, OTHER, "the disk is sick", "")
+    for clear in (claim.unlink, lambda: shutil.rmtree(claim.parent)):
+        clear()
+        with pytest.raises(ClaimLostError):
+            lease.keep_file(claim)
+        assert not claim.exists()
+    assert caplog.text == ""
 
 
 def test_an_archive_without_its_marker_is_tried_again_later(place: Installation, bag: Bagger) -> None:
