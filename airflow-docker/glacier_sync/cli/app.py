@@ -16,7 +16,7 @@ from glacier_sync import __version__
 from glacier_sync.cli import output
 from glacier_sync.cli.commands import HELP_OPTIONS, commands
 from glacier_sync.cli.interrupts import INTERRUPTED, ended_by_ctrl_c, tell_interrupted
-from glacier_sync.errors import ConfigurationError, GlacierSyncError
+from glacier_sync.errors import ConfigurationError, GlacierSyncError, TransientError, one_line
 
 HELP = """Restored Glacier objects become verified, audited, archived works.
 
@@ -85,6 +85,13 @@ def _status(*, debug: bool) -> int:
         if wrong := error.format_message():
             _complain(f"{wrong.rstrip('.')}; see glacier-sync --help", debug=debug)
         return error.exit_code
+    except Exception as error:  # noqa: BLE001 - a mistake of the program's own ends in one line, too
+        _complain(
+            f"this error is the program's own: {one_line(f'{type(error).__name__}: {error}')}; nothing is lost by it: "
+            "run the command again with --debug, and report what that shows",
+            debug=debug,
+        )
+        return TransientError.exit_status
     if status == INTERRUPTED:
         tell_interrupted()
     return int(status)

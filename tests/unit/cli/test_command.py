@@ -154,6 +154,20 @@ def test_tracebacks_are_shown_for_debugging_alone(command: Command) -> None:
     assert debugged.err.splitlines()[-1] == plain.err.strip()
 
 
+def test_a_mistake_of_the_programs_own_is_one_line_too(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(*_: object, **__: object) -> None:
+        raise ValueError("\x1b]0;W1\n")
+
+    monkeypatch.setattr("glacier_sync.cli.status_command.configured", mistaken)
+    ended = command("status")
+    assert ended.status == 3
+    assert ended.error == (
+        "this error is the program's own: ValueError: \\x1b]0;W1\\n; nothing is lost by it: "
+        "run the command again with --debug, and report what that shows"
+    )
+    assert "Traceback" in command("--debug", "status").err
+
+
 def test_an_error_stays_one_line_whatever_a_name_holds(command: Command) -> None:
     ended = command("verify", "/nowhere\n\x1b[31m\udcff")
     assert ended.error.startswith(r"/nowhere\n\x1b[31m\udcff doesn't exist")
