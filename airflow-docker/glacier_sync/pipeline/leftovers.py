@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from glacier_sync.errors import GlacierSyncError, TransientError
+from glacier_sync.errors import GlacierSyncError, TransientError, one_line
 from glacier_sync.ledger import Ledger, LedgerObject, Phase
 from glacier_sync.pipeline import destination, working
 from glacier_sync.pipeline.context import Context
@@ -47,7 +47,7 @@ def clear(context: Context, item: LedgerObject) -> None:
     except (GlacierSyncError, OSError) as error:
         log.warning(
             "the working data of %s stays for now, as its sync may have left something in the archive: %s",
-            item.key,
+            one_line(item.key),
             error,
         )
         return

@@ -13,6 +13,7 @@ from glacier_sync.errors import (
     NoRoomError,
     PermanentError,
     TransientError,
+    one_line,
 )
 from glacier_sync.ledger import ClaimLostError, LedgerObject, LedgerUnavailableError, Phase
 from glacier_sync.pipeline import leftovers
@@ -86,7 +87,7 @@ def _recorded(context: Context, stage: Stage, item: LedgerObject, error: Excepti
             passing = _as_machine_error(stage, error)
             return _postponed(context, item, stage, RetryLater(passing.message, passing.cause))
         case _:
-            log.error("%s of %s met an unknown error", stage.name, item.key, exc_info=error)
+            log.error("%s of %s met an unknown error", stage.name, one_line(item.key), exc_info=error)
             return _unknown(context, item, stage, error)
 
 
