@@ -25,28 +25,20 @@ FEW, MANY, AT_ONCE = 1, 12, 3
 SYNCING = ('bash run sync --file-system -- "$PARTIAL"', 'bash audit "$DESTINATION"')
 
 
-def test_a_retry_that_is_killed(scenes: Scenes, bag: Bagger, note: Note, dice: random.Random) -> None:
-    retried(scenes, bag, note, dice, FEW)
-
-
 @pytest.mark.slow_faults
 @pytest.mark.timeout(1200)
 def test_a_retry_that_is_killed_anywhere(scenes: Scenes, bag: Bagger, note: Note, dice: random.Random) -> None:
-    retried(scenes, bag, note, dice, MANY)
-
-
-def retried(scenes: Scenes, bag: Bagger, note: Note, dice: random.Random, times: int) -> None:
     made, other = bag(RID, change=change_page), bag(RID)
     scenes.store(made)
     with scenes.scene(made) as scene:
         fail(scene, other)
         reached = scene.boundaries(RETRY)
-    chosen = dice.sample(range(1, len(reached) + 1), times)
+    chosen = dice.sample(range(1, len(reached) + 1), MANY)
     found = Findings()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for judged in pool.map(partial(retry_killed, scenes, made, other), chosen):
             found.add(judged)
-    note(KIND, found, times)
+    note(KIND, found, MANY)
 
 
 def fail(scene: Scene, other: Bag) -> None:
