@@ -155,7 +155,11 @@ update_archived() {
     fi
     mkdir -p -- "$PARTIAL/new" "$PARTIAL/kept" || fail "can't make the folder $PARTIAL"
     require_claim
+    # shellcheck disable=SC2034 # syncOneWork.sh leaves it where it is, as a sign of what the update has come to
+    UPDATED_IN_PART=yes
     run rsync "${options[@]}" -- "$WORK_PATH/" "$DESTINATION/" || fail \
         "rsync ended with $? and didn't transfer everything: see its message above; $DESTINATION may hold some of the changes; sync again"
     discard "$PARTIAL"
+    # shellcheck disable=SC2034
+    UPDATED_IN_PART=''
 }

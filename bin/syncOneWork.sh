@@ -65,7 +65,7 @@ readonly COMMAND_MISSING=127 STOPPED_BY_INT=130 STOPPED_BY_TERM=143
 
 ARCHIVE_PARENT='' WEB_PARENT='' SUCCESS_LIST='' REPLACE_ARCHIVE='' REPLACE_WEB=''
 WORK_PATH='' WORK='' DESTINATION='' IMAGES='' WEB_URL='' WEB_COPY='' WEB_COPIED=''
-STEP='' STEP_STATUS='' REASON='' LOG_PROCESS='' TEMPORARY='' CHILD='' LOCK='' PARTIAL='' MARKER=''
+STEP='' STEP_STATUS='' REASON='' LOG_PROCESS='' TEMPORARY='' CHILD='' LOCK='' PARTIAL='' UPDATED_IN_PART='' MARKER=''
 
 # --- checks that change nothing -------------------------------------------------
 
@@ -182,8 +182,9 @@ finish() {
     trap - ERR INT TERM
     set +ex
     [[ -z $CHILD ]] || end_child
-    # What a stopped copy has made, the next sync goes on with.
-    [[ -z $PARTIAL || $status == "$STOPPED_BY_INT" || $status == "$STOPPED_BY_TERM" ]] || discard "$PARTIAL"
+    # What a copy that was stopped has made, or an update that was, or that failed, the next sync goes on with.
+    [[ -z $PARTIAL || -n $UPDATED_IN_PART || $status == "$STOPPED_BY_INT" || $status == "$STOPPED_BY_TERM" ]] ||
+        discard "$PARTIAL"
     [[ -z $LOCK ]] || rm -f -- "$LOCK"
     if ((status == 0)); then
         printf 'syncOneWork: %s: done\n' "$WORK"

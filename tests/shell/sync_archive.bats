@@ -393,6 +393,12 @@ END
         failed 43 'copy to the archive' "rsync ended with $partial and didn't transfer everything*"
     done
     [ ! -e "$root/list" ]
+    # The copy may hold files of both versions until an update is completed: there is a sign of that.
+    [ -d "${archive}0/00/.W1.partial/kept" ]
+    rm -- "$stubs/rsync"
+    sync_work -a "$archive" "$work"
+    [ "$status" -eq 0 ]
+    nothing_beside "${archive}0/00/W1"
 }
 
 @test "a missing rsync is named with Debian's package, where it is needed" {
