@@ -2,86 +2,61 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
-from contextlib import suppress
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from http.cookies import SimpleCookie
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any
 
 import httpx
 import pytest
+from tests.appliance.actions import (
+    PASSWORD,
+    VIEWER,
+    Action,
+    by_forms,
+    forever,
+    make_things,
+    on_runs,
+    on_settings,
+    on_users,
+    role_by_form,
+)
 from tests.appliance.deployment import DAG_ID, Deployment, running_deployment, wait_for
 from tests.appliance.engine import Docker
+from tests.appliance.leaks import places, secret_values, told_by_the_api, watched_processes
+from tests.appliance.routes import FAMILIES, PUBLIC, WITHOUT_ACTIONS, Route, list_routes
+from tests.appliance.users import Browser, admin, anybody, browser, ids, rows, signed_in, state, with_token
 
 from glacier_sync.demo.samples import make_samples
 
-pytestmark = [pytest.mark.appliance, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
-_LOOK_SECONDS = 0.2
+# What is a user's own: marks, name, password and tokens.
+OWN = ("/favorite", "/unfavorite", "/auth/userinfoeditview/form", "/auth/resetmypassword/form", "/ui/auth/token")
 
-VIEWER, VIEWERS_PASSWORD = "viewer", "only-for-looking"
+# What tells of secrets and of others.
+HIDDEN = ("/api/v2/connections", "/api/v2/variables", "/api/v2/config", "/auth/fab/v1/users", "/auth/fab/v1/roles")
 
-# What has to answer strangers: the way in, what describes the API, and whether it lives.
-PUBLIC = re.compile(
-    r"(/auth|/execution)?/(docs|redoc|openapi\.json|docs/oauth2-redirect)"
-    r"|/execution/changelog|/api/v2/(version|monitor/health)"
-    r"|/auth/token(/cli)?|(/auth|/api/v2/auth)/(login|logout)/?"
-    # The page itself is an empty frame, which the API fills; what isn't routed is told so.
-    r"|/|/\{rest_of_path:path\}|/health|/api/\{_:path\}|/api/v1/\{_:path\}"
-    r"|/auth/(|back|static/.*)"
-    # These take a user and a password as well.
-    r"|/auth/api/v1/security/(login|refresh)"
-)
-
-LIST_ROUTES = """
-import json
-from airflow.api_fastapi.app import create_app
-found = []
-def walk(routes, prefix):
-    for route in routes:
-        path = prefix + getattr(route, "path", "")
-        pages = getattr(getattr(route, "app", None), "app", None)
-        if getattr(route, "routes", None):
-            walk(route.routes, path)
-        elif hasattr(pages, "url_map"):
-            found.extend([method, path + rule.rule] for rule in pages.url_map.iter_rules() for method in rule.methods)
-        else:
-            found.extend([method, path] for method in getattr(route, "methods", None) or ())
-walk(create_app().routes, "")
-print(json.dumps(sorted(found)))
-"""
+Answers = list[tuple[Route, httpx.Response]]
+Told = list[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def command_lines() -> Iterator[set[str]]:
-    """The command lines of all processes, the containers' too, as anybody on the machine could see them meanwhile."""
-    seen: set[str] = set()
-    ended = Event()
-
-    def look() -> None:
-        while not ended.wait(_LOOK_SECONDS):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                # It may have ended meanwhile.
-                with suppress(OSError):
-                    seen.add(path.read_text(encoding="utf-8", errors="replace"))
-
-    thread = Thread(target=look, daemon=True)
-    thread.start()
-    yield seen
-    ended.set()
-    thread.join()
+def processes() -> Iterator[Mapping[str, set[str]]]:
+    """The command lines and environments of all processes, as others on the machine could see them meanwhile."""
+    with watched_processes() as seen:
+        yield seen
 
 
 @pytest.fixture(scope="module")
 def deployment(
-    appliance_image: str, command_lines: set[str], tmp_path_factory: pytest.TempPathFactory
+    appliance_image: str, processes: Mapping[str, set[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
-    """A deployment that has brought works to their ends, while command lines were looked at."""
-    del command_lines
+    """A deployment that has brought works to their ends, while processes were looked at, and does nothing now."""
+    del processes
     with running_deployment(appliance_image, tmp_path_factory.mktemp("security")) as made:
+        give_distinctive_secrets(made.folder / "secrets")
         samples = make_samples(tmp_path_factory.mktemp("samples"))[:2]
         for sample in samples:
             made.restore(sample.key, sample.zip_path)
@@ -94,195 +69,277 @@ def deployment(
             lambda: keys <= {key for key, phase in made.phases().items() if phase in ("synced", "failed")},
             seconds=600,
         )
+        made.api("PATCH", f"dags/{DAG_ID}", is_paused=True)
+        for run in rows(made, "SELECT run_id FROM dag_run WHERE state IN ('queued', 'running')"):
+            made.api("PATCH", f"dags/{DAG_ID}/dagRuns/{run}", state="failed")
+        at_work = "SELECT 1 FROM {} WHERE state IN ('queued', 'running')"
+        wait_for("all has ended", lambda: not any(rows(made, at_work.format(t)) for t in ("dag_run", "task_instance")))
         yield made
 
 
+def give_distinctive_secrets(folder: Path) -> None:
+    """Put credentials and a key, that neither emulator nor server look at, in the place of words and of nothing."""
+    credentials = ("aws_access_key_id = AKIA" + secrets.token_hex(8).upper(), f"aws_secret_access_key = {some_text()}")
+    (folder / "aws-credentials").write_text("\n".join(("[default]", *credentials, "")), encoding="utf-8")
+    key = ("-----BEGIN PRIVATE KEY-----", some_text(), some_text(), "-----END PRIVATE KEY-----", "")
+    (folder / "tls-key").write_text("\n".join(key), encoding="utf-8")
+
+
+def some_text() -> str:
+    return secrets.token_urlsafe(30)
+
+
 @pytest.fixture(scope="module")
-def routes(deployment: Deployment) -> list[tuple[str, str]]:
-    """Every method and path that the web server answers, with the names of what varies in it."""
-    printed = deployment.compose_with_input(LIST_ROUTES, "exec", "-T", "webserver", "python", "-")
-    return [
-        (method, path) for method, path in json.loads(printed.splitlines()[-1]) if method not in ("HEAD", "OPTIONS")
+def told(deployment: Deployment) -> Told:
+    """What users of the page get to see."""
+    return list(told_by_the_api(deployment))
+
+
+def test_no_secret_is_anywhere_else(
+    deployment: Deployment, docker: Docker, processes: Mapping[str, set[str]], told: Told
+) -> None:
+    secret = secret_values(deployment.folder / "secrets")
+    files = {place.partition(":")[0] for place in secret.values()}
+    assert files >= {"admin-password", "aws-credentials", "fernet-key", "jwt-secret", "ledger-database-url", "tls-key"}
+    ran, environments = ("\n".join(texts.copy()) for texts in processes.values())
+    assert "syncOneWork.sh" in ran
+    assert "ARCHIVE_STANDING=" in environments, "a task's own environment"
+    seen = (("a command line", ran), ("an environment", environments))
+    found = {
+        f"{place} in {where}"
+        for where, text in (*places(deployment, docker), *told, *seen)
+        for value, place in secret.items()
+        if value in text
+    }
+    assert found == set()
+
+
+def test_every_part_of_a_secret_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "aws-credentials").write_text("[default]\naws_access_key_id = AKIAEXAMPLE\nregion = eu\n")
+    (tmp_path / "tls-key").write_text("-----BEGIN PRIVATE KEY-----\nfirst-line\nsecond-line==\n")
+    (tmp_path / "ledger-database-url").write_text("postgresql://ledger:its-password@postgres/ledger")
+    (tmp_path / "tls-cert").write_text("a-certificate")
+    assert set(secret_values(tmp_path)) == {
+        "aws_access_key_id = AKIAEXAMPLE",
+        "AKIAEXAMPLE",
+        "region = eu",
+        "first-line",
+        "second-line==",
+        "postgresql://ledger:its-password@postgres/ledger",
+        "its-password",
+    }
+
+
+def test_xcoms_hold_numbers_and_names_only(told: Told) -> None:
+    xcoms = {place: text for place, text in told if place.startswith("the XCom ")}
+    assert xcoms
+    assert {place for place, text in xcoms.items() if "AWS" in text or "receipt" in text.lower()} == set()
+
+
+@pytest.fixture(scope="module")
+def routes(deployment: Deployment) -> list[Route]:
+    """Every route that the web server answers."""
+    return list_routes(deployment)
+
+
+@pytest.fixture(scope="module")
+def answers_to_anybody(deployment: Deployment, routes: list[Route]) -> Answers:
+    """What each route answers to somebody who has opened the page but isn't signed in."""
+    opened = browser(deployment)
+    answers = []
+    with closing(opened.client) as client:
+        # What signs out takes the token of the forms with it.
+        for route in sorted(routes, key=lambda route: route.is_public):
+            form = {"csrf_token": opened.form_token, "action": route.action, "rowid": "1"}
+            sent = form if route.method == "POST" and is_form(route) else None
+            answers.append((route, client.request(route.method, route.filled(), headers=route.headers, data=sent)))
+    return answers
+
+
+def is_form(route: Route) -> bool:
+    return route.path.startswith("/auth/") and not route.path.startswith(("/auth/fab/", "/auth/api/", "/auth/token"))
+
+
+def is_refused(route: Route, answer: httpx.Response) -> bool:
+    """Tell whether somebody was sent away: by a status, or to where one signs in or begins; whatever was done then."""
+    if answer.status_code == 302 and is_form(route):
+        place = answer.headers["location"].partition("?")[0]
+        return place == "/auth/login/" or ("/action" in route.path and place in (".", "/auth/"))
+    return answer.status_code in (401, 403) or (answer.status_code == 500 and has_no_action(route))
+
+
+def has_no_action(route: Route) -> bool:
+    return bool(WITHOUT_ACTIONS.fullmatch(route.path))
+
+
+def test_every_family_of_routes_is_looked_at(routes: list[Route]) -> None:
+    found = {
+        family: len({(route.path, route.method) for route in routes if route.path.startswith(family)})
+        for family in FAMILIES
+    }
+    assert {family: number for family, number in found.items() if number < FAMILIES[family]} == {}
+    others = {route.path for route in routes if not route.path.startswith(tuple(FAMILIES))}
+    assert {path for path in others if not any(path in paths for paths in PUBLIC.values())} == set()
+    paths = {route.path for route in routes}
+    assert {path for public in PUBLIC.values() for path in public} - paths == set(), "public, but not there any more"
+    assert len({route.version for route in routes}) > 1, "the tasks' API has versions"
+
+
+def test_the_anonymous_get_nothing(deployment: Deployment, request: pytest.FixtureRequest) -> None:
+    before = state(deployment)
+    answers: Answers = request.getfixturevalue("answers_to_anybody")
+    open_to_all = [
+        (route, answer.status_code, answer.headers.get("location"))
+        for route, answer in answers
+        if not route.is_public and not is_refused(route, answer)
     ]
-
-
-def filled(path: str) -> str:
-    """Return a path with something in place of what varies."""
-    return re.sub(r"\{.*?\}|<.*?>", "1", path)
-
-
-def is_refused(method: str, answer: httpx.Response) -> bool:
-    """Tell whether a stranger was sent away: by a status, to where all begin, or for lack of a form's token."""
-    sent_on = bool(answer.history) and answer.url.path in ("/", "/auth/login/")
-    return answer.status_code in (401, 403) or sent_on or (method == "POST" and "CSRF" in answer.text)
-
-
-def test_the_anonymous_get_nothing(deployment: Deployment, routes: list[tuple[str, str]]) -> None:
-    assert len(routes) > 150
-    open_to_all = []
-    with httpx.Client(base_url=deployment.url, timeout=60) as client:
-        for method, path in routes:
-            if PUBLIC.fullmatch(path):
-                continue
-            answer = client.request(method, filled(path), follow_redirects=True)
-            if not is_refused(method, answer):
-                open_to_all.append((method, path, answer.status_code, str(answer.url)))
     assert open_to_all == []
+    assert state(deployment) == before
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "variables/x"),
-        ("GET", "connections/x"),
-        ("GET", "xcoms/dag/run/task/key"),
-        ("PATCH", "task-instances/0199b3a5-0000-7000-8000-000000000000/run"),
-    ],
-)
-def test_only_tasks_use_the_api_of_tasks(deployment: Deployment, method: str, path: str) -> None:
-    user = token(deployment, "admin", deployment.secret("admin-password"))
-    for headers in ({}, {"Authorization": f"Bearer {user}"}):
-        answer = httpx.request(method, f"{deployment.url}/execution/{path}", headers=headers, timeout=60)
-        assert answer.status_code in (401, 403)
+def test_every_answer_has_the_headers_against_framing_and_misreading(
+    deployment: Deployment, answers_to_anybody: Answers
+) -> None:
+    with anybody(deployment) as client:
+        answers = [answer for _, answer in answers_to_anybody] + [client.get("/nowhere"), client.put("/api/v2/dags")]
+    expected = {
+        "x-frame-options": "SAMEORIGIN",
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "same-origin",
+    }
+    assert {answer.status_code for answer in answers} >= {200, 302, 401, 404, 405, 422}
+    assert [answer.url for answer in answers if not expected.items() <= answer.headers.items()] == []
 
 
-def token(deployment: Deployment, user: str, password: str) -> str:
-    answer = httpx.post(f"{deployment.url}/auth/token", json={"username": user, "password": password}, timeout=60)
-    return str(answer.raise_for_status().json()["access_token"])
+def test_only_tasks_use_the_api_of_tasks(deployment: Deployment, routes: list[Route]) -> None:
+    with admin(deployment) as client:
+        let_in = [
+            (route, status)
+            for route in routes
+            if route.path.startswith("/execution/") and not route.is_public
+            for status in [client.request(route.method, route.filled(), headers=route.headers).status_code]
+            if status not in (401, 403)
+        ]
+    assert let_in == []
 
 
-def test_a_viewer_changes_nothing(deployment: Deployment, routes: list[tuple[str, str]]) -> None:
-    made = (
-        "users",
-        "create",
-        "-u",
-        VIEWER,
-        "-p",
-        VIEWERS_PASSWORD,
-        "-r",
-        "Viewer",
-        "-f",
-        "V",
-        "-l",
-        "V",
-        "-e",
-        "v@v.org",
-    )
-    deployment.compose("exec", "-T", "webserver", "airflow", *made)
-    headers = {"Authorization": f"Bearer {token(deployment, VIEWER, VIEWERS_PASSWORD)}"}
-    with httpx.Client(base_url=f"{deployment.url}/api/v2", headers=headers, timeout=60) as client:
-        assert client.get(f"dags/{DAG_ID}").is_success
-        runs = client.get(f"dags/{DAG_ID}/dagRuns").json()["total_entries"]
-        bulk = {"actions": [{"action": "delete", "entities": ["x"]}]}
-        file_token = client.get(f"dags/{DAG_ID}").json()["file_token"]
-        refused = {
-            ("PATCH", f"dags/{DAG_ID}"): {"is_paused": True},
-            ("DELETE", f"dags/{DAG_ID}"): None,
-            ("POST", f"dags/{DAG_ID}/dagRuns"): {"logical_date": None},
-            ("POST", f"dags/{DAG_ID}/clearTaskInstances"): {"dry_run": False},
-            ("POST", f"dags/{DAG_ID}/clearDagRuns"): {"dag_runs": [{"dag_run_id": "x"}], "dry_run": False},
-            ("POST", "backfills"): {
-                "dag_id": DAG_ID,
-                "from_date": "2024-01-01T00:00:00Z",
-                "to_date": "2024-01-02T00:00:00Z",
-            },
-            ("PUT", f"parseDagFile/{file_token}"): None,
-            ("PATCH", "pools/syncs"): {"slots": 100},
-            ("PATCH", "pools"): bulk,
-            ("PATCH", "connections"): bulk,
-            ("PATCH", "variables"): bulk,
-            ("PATCH", f"dags/{DAG_ID}/dagRuns"): bulk,
-            ("GET", "connections"): None,
-            ("GET", "variables"): None,
-            ("GET", "config"): None,
-        }
-        for (method, path), body in refused.items():
-            assert client.request(method, path, json=body).status_code == 403, (method, path)
-        for method, path in routes:
-            # A favourite is a mark of the viewer's own.
-            if method == "GET" or not path.startswith("/api/v2/") or path.endswith("favorite"):
+@pytest.fixture(scope="module")
+def things(deployment: Deployment) -> None:
+    """The viewer, and what is there to be changed."""
+    with admin(deployment) as client:
+        make_things(client)
+
+
+@pytest.fixture(scope="module")
+def window(deployment: Deployment, things: None) -> Iterator[Browser]:
+    """The viewer's browser: one for all, as signing in is limited to five times in 40 seconds."""
+    del things
+    opened = signed_in(deployment, VIEWER, PASSWORD)
+    with closing(opened.client):
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def admins_window(deployment: Deployment) -> Iterator[Browser]:
+    opened = signed_in(deployment, "admin", deployment.secret("admin-password"))
+    with closing(opened.client):
+        yield opened
+
+
+def test_a_viewer_gets_nowhere_by_any_route(deployment: Deployment, routes: list[Route], window: Browser) -> None:
+    with with_token(deployment, VIEWER, PASSWORD) as viewer:
+        before = state(deployment)
+        let_in = []
+        for route in routes:
+            if route.method in ("GET", "HEAD") or route.is_public or route.path.endswith(OWN):
                 continue
-            url = deployment.url + filled(path.replace("{dag_id}", DAG_ID))
-            answer = client.request(method, url, json=None if method == "DELETE" else {})
+            if is_form(route):
+                answer = window.submit(route.filled(), action=route.action, rowid="1")
+            else:
+                body: dict[str, str] | None = None if route.method == "DELETE" else {}
+                path = route.filled(dag_id=DAG_ID)
+                answer = viewer.request(route.method, path, json=body, headers=route.headers)
             # Some look at what they are told, or for what is named, before they ask who it is.
-            assert answer.status_code in (403, 404, 422), (method, path, answer.status_code)
-        assert client.get(f"dags/{DAG_ID}/dagRuns").json()["total_entries"] >= runs
-        assert not client.get(f"dags/{DAG_ID}").json()["is_paused"]
+            looks_first = not is_form(route) and answer.status_code in (404, 422)
+            if not looks_first and not is_refused(route, answer):
+                let_in.append((route, answer.status_code))
+        assert let_in == []
+        window.submit("/auth/userinfoeditview/form", first_name=VIEWER, last_name=VIEWER, username="admin", roles="1")
+    assert state(deployment) == before
+
+
+def test_a_viewer_changes_nothing(deployment: Deployment, window: Browser, admins_window: Browser) -> None:
+    """What would count is tried as whoever may do it does it: valid, and on what exists."""
+    users, roles = ids(deployment, "ab_user", "username"), ids(deployment, "ab_role", "name")
+    forms = list(by_forms(users, roles))
+    with with_token(deployment, VIEWER, PASSWORD) as viewer, admin(deployment) as client:
+        assert viewer.get(f"/api/v2/dags/{DAG_ID}").is_success
+        actions = [*on_runs(client), *on_settings(), *on_users()]
+        before = state(deployment)
+        for action in (*actions, *forever(client), *[Action("GET", path) for path in HIDDEN]):
+            assert action.by(viewer).status_code == 403, action
+        for form in (*forms, role_by_form(VIEWER, users, roles)):
+            assert is_refused(Route(form.path, form.method, ""), form.submitted_by(window)), form
+        assert state(deployment) == before
+
+        for action in actions:
+            answer = action.by(client)
+            assert answer.is_success, (action, answer.text)
+        for form in forms:
+            before = state(deployment)
+            form.submitted_by(admins_window)
+            assert state(deployment) != before, form
 
 
 def test_the_cookie_stays_with_the_page(deployment: Deployment) -> None:
+    opened = browser(deployment)
     credentials = {"username": "admin", "password": deployment.secret("admin-password")}
-    with httpx.Client(base_url=deployment.url, timeout=60) as client:
+    with anybody(deployment) as client:
         assert client.post("/auth/login/", data=credentials).status_code == 400, "a login without the form's token"
-        form = client.get("/auth/login/").text
-        found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)
-        assert found
-        answer = client.post("/auth/login/", data={**credentials, "csrf_token": found[1]})
-        cookies = {
-            name: cookie
-            for header in answer.headers.get_list("set-cookie")
-            for name, cookie in SimpleCookie(header).items()
-        }
-        assert cookies["_token"].value
-        for cookie in cookies.values():
-            assert cookie["httponly"], cookie
-            assert cookie["samesite"].lower() == "lax", cookie
+    answer = opened.submit("/auth/login/", **credentials)
+    cookies = {
+        name: cookie
+        for header in answer.headers.get_list("set-cookie")
+        for name, cookie in SimpleCookie(header).items()
+    }
+    assert cookies["_token"].value
+    for cookie in cookies.values():
+        assert cookie["httponly"], cookie
+        assert cookie["samesite"].lower() == "lax", cookie
 
 
-@pytest.mark.parametrize("path", ["/", "/auth/login/", "/api/v2/dags", "/nowhere"])
-def test_every_answer_has_the_headers_against_framing_and_misreading(deployment: Deployment, path: str) -> None:
-    headers = httpx.get(f"{deployment.url}{path}", timeout=60).headers
-    assert headers["x-frame-options"] == "SAMEORIGIN"
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "same-origin"
-
-
-def test_no_secret_is_anywhere_else(deployment: Deployment, docker: Docker, command_lines: set[str]) -> None:
-    secrets = dict(secret_values(deployment.folder / "secrets"))
-    assert {"admin-password", "fernet-key", "jwt-secret", "ledger-database-url"} <= secrets.keys()
-    ran = "\n".join(command_lines.copy())
-    assert "syncOneWork.sh" in ran
-    found = [
-        f"{name} in {place}"
-        for place, text in (*places(deployment, docker), ("a command line", ran))
-        for name, value in secrets.items()
-        if value in text
-    ]
-    assert found == []
-
-
-def secret_values(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the secrets by the names of their files; of a URL its password."""
-    for path in folder.iterdir():
-        if text := path.read_text(encoding="utf-8").strip():
-            password = re.fullmatch(r"\S+://[^:]+:([^@]+)@\S+", text)
-            yield path.name, password[1] if password else text
-
-
-def places(deployment: Deployment, docker: Docker) -> Iterator[tuple[str, str]]:
-    """Yield where a run could have left a secret, with what stands there."""
-    yield "the services' logs", deployment.compose("logs", "--no-color")
-    for parent in ("logs", "processing", "dags", ".config"):
-        for path in (deployment.folder / parent).rglob("*"):
-            if path.is_file():
-                yield str(path), path.read_text(encoding="utf-8", errors="replace")
-    # Airflow's database has the XComs, rendered fields and task logs' references of the run.
-    for database in ("airflow", "ledger"):
-        dump = deployment.compose("exec", "-T", "postgres", "pg_dump", "-U", "postgres", "--inserts", database)
-        assert "INSERT INTO" in dump
-        yield f"the database {database}", dump
-    for container in deployment.compose("ps", "-q").split():
-        yield f"the processes of {container}", docker("top", container, "-eo", "pid,args")
-        yield f"the description of {container}", docker("inspect", container)
-
-
-def test_xcoms_hold_numbers_and_names_only(deployment: Deployment) -> None:
-    entries: list[dict[str, Any]] = deployment.api("GET", f"dags/{DAG_ID}/dagRuns/~/taskInstances/~/xcomEntries")[
-        "xcom_entries"
-    ]
-    assert entries
-    for entry in entries:
-        path = f"dags/{DAG_ID}/dagRuns/{entry['run_id']}/taskInstances/{entry['task_id']}/xcomEntries/{entry['key']}"
-        value = deployment.api("GET", f"{path}?map_index={entry['map_index']}")["value"]
-        assert "AWS" not in json.dumps(value), entry
-        assert "receipt" not in json.dumps(value).lower(), entry
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param({"Origin": "http://127.0.0.1:9", "Sec-Fetch-Site": "same-site"}, id="another port"),
+        pytest.param({"Origin": "https://example.org", "Sec-Fetch-Site": "cross-site"}, id="another site"),
+        pytest.param({"Origin": "http://127.0.0.1:9"}, id="another port, in an old browser"),
+        pytest.param({"Origin": "null"}, id="a sandboxed frame"),
+    ],
+)
+def test_no_other_page_acts_with_the_cookie(
+    deployment: Deployment, things: None, admins_window: Browser, sent: dict[str, str]
+) -> None:
+    """The cookie's SameSite=Lax still sends it with links, and with everything from other ports of the same host."""
+    del things
+    client = admins_window.client
+    users = ids(deployment, "ab_user", "username")
+    before = state(deployment)
+    # A request whose method or content type forms don't have is asked for first, and CORS is for nobody.
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    allowed = client.options(f"/api/v2/dags/{DAG_ID}/dagRuns", headers=sent | asked)
+    assert not any(name.startswith("access-control-") for name in allowed.headers)
+    # What needs no body, or takes one as forms can send it, isn't asked for.
+    for path in ("/api/v2/connections/defaults", f"/api/v2/dags/{DAG_ID}/dagRuns", "/auth/users/add"):
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json"):
+            answer = client.post(path, content='{"logical_date": null}', headers=sent | {"Content-Type": kind})
+            assert answer.status_code == 403
+        assert client.post(path, headers=sent).status_code == 403
+    # Looking changes nothing: neither a link nor what a script may fetch without being asked.
+    for method in ("GET", "HEAD"):
+        client.request(method, f"/auth/users/delete/{users[VIEWER]}", headers=sent)
+    assert state(deployment) == before
+    # The page itself may.
+    own = {"Origin": deployment.url, "Sec-Fetch-Site": "same-origin"}
+    for path in ("favorite", "unfavorite"):
+        assert client.post(f"/api/v2/dags/{DAG_ID}/{path}", headers=own).is_success
