@@ -4,9 +4,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from tests.faults import kinds
 from tests.faults.cases import Outcome
 from tests.faults.invariants import Findings
@@ -90,6 +93,19 @@ class Note:
 def note(record_property: Callable[[str, object], None]) -> Note:
     """Takes what is injected."""
     return Note(record_property)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _descriptions_are_read_once() -> Iterator[None]:
+    """Each client would read the large descriptions of Amazon's services anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", cached_without_self(JSONFileLoader().load_file))
+        yield
+
+
+def cached_without_self(load: Callable[[str], Any]) -> Callable[[object, str], Any]:
+    known = cache(load)
+    return lambda _, path: known(path)
 
 
 @pytest.fixture(scope="session")
