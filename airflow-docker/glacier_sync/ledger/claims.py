@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, or_, select
 
+from glacier_sync.ledger import reading
 from glacier_sync.ledger.errors import ClaimLostError, PhaseOrderError
 from glacier_sync.ledger.facts import WORKABLE, EventKind, Phase, Run, Way
 from glacier_sync.ledger.models import Progress
@@ -92,13 +93,21 @@ def held(transaction: Transaction, object_id: int, run: Run) -> Progress:
 def renew(transaction: Transaction, run: Run) -> frozenset[int]:
     """Extend the lease of what the run holds and return the objects that this process may work on.
 
-    What lapsed is taken again, unless its key or a work has come into other hands.
+    What lapsed is taken again, unless its key or a work has come into other hands, or was in them
+    meanwhile: then what is newer is synced, and must not be written over.
     """
     live, lapsed = _claimed(transaction, run)
     in_hand = {name for row in live for name in names_of(row)}
     own = [row for row in live if row.claim_run == run.name]
-    own += _apart((row for row in lapsed if row.claim_run == run.name), in_hand, len(lapsed))
+    lapsed = [row for row in lapsed if row.claim_run == run.name and not _is_overtaken(transaction, row)]
+    own += _apart(lapsed, in_hand, len(lapsed))
     return frozenset(row.id for row in own if _is_in_hand(_take(transaction, row, run), run))
+
+
+def _is_overtaken(transaction: Transaction, row: Progress) -> bool:
+    """Tell whether a work of an object was synced from one that was announced later."""
+    rids = {row.rid, *(work.rid for work in row.works)}
+    return any(rid and reading.synced_later(transaction.session, row.id, rid) for rid in rids)
 
 
 def release(transaction: Transaction, object_id: int, run: Run, message: str, *, in_vain: bool) -> None:

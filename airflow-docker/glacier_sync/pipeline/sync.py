@@ -86,6 +86,8 @@ def _unbagged_works(context: Context, item: LedgerObject) -> list[Path]:
 def _planned(context: Context, item: LedgerObject, folder: Path, progress: Progress) -> PlannedWork:
     """Plan a work. A copy of its own that a killed try has left unverified is set aside, if it is damaged."""
     work = work_sync.plan_work(context.settings, context.logical_date, folder, progress)
+    if work.standing is Standing.NOT_WANTED and work.options.web:
+        return _refused_if_web_is_newer(context, item, work)
     if work.place is None or work.standing not in {Standing.DIFFERENT, Standing.REPLACED}:
         return work
     own = OwnCopies(context, item)
@@ -112,6 +114,18 @@ def _refused_if_older(context: Context, item: LedgerObject, work: PlannedWork) -
         f"{work.differences}; forget this one, or have it restored once more if it is the right one"
     )
     return replace(work, standing=Standing.DIFFERENT, refusal=refusal)
+
+
+def _refused_if_web_is_newer(context: Context, item: LedgerObject, work: PlannedWork) -> PlannedWork:
+    """Refuse a work for the web alone if that has the images of another object that was announced later."""
+    newer = context.ledger.synced_later(item.id, work.rid)
+    if newer is None or newer.etag == item.etag:
+        return work
+    refusal = (
+        f"{work.rid}: what the web has of it is newer, of object {newer.id} ({newer.key}); forget this one, or have it "
+        "restored once more if it is the right one"
+    )
+    return replace(work, refusal=refusal)
 
 
 def _record_plan(context: Context, item: LedgerObject, work: PlannedWork) -> None:
