@@ -86,7 +86,7 @@ def _unbagged_works(context: Context, item: LedgerObject) -> list[Path]:
 def _planned(context: Context, item: LedgerObject, folder: Path, progress: Progress) -> PlannedWork:
     """Plan a work. A copy of its own that a killed try has left unverified is set aside, if it is damaged."""
     work = work_sync.plan_work(context.settings, context.logical_date, folder, progress)
-    if work.standing is Standing.NOT_WANTED and work.options.web:
+    if work.standing is Standing.NOT_WANTED and work.options.web and context.settings.web_parent:
         return _refused_if_web_is_newer(context, item, work)
     if work.place is None or work.standing not in {Standing.DIFFERENT, Standing.REPLACED}:
         return work

@@ -119,6 +119,17 @@ def test_what_is_older_than_what_was_synced_since_is_not_retried(ledger: Ledger)
     assert ledger.synced_later(earlier, "W1-2") == ledger.object(newest)
 
 
+def test_a_lapsed_claim_is_not_taken_back_when_a_later_version_is_synced(ledger: Ledger, clock: HandClock) -> None:
+    """What wakes up late must write over nothing newer; an older version is nobody's reason to stop."""
+    first, second = record_works(ledger, "W1", "W2")
+    for number in (first, second):
+        ledger.hold(number, TWO)
+    clock.passes(LEASE)
+    synced(ledger, "later/W1.bag.zip", "W1", later=timedelta(minutes=1))
+    synced(ledger, "earlier/W2.bag.zip", "W2", later=-timedelta(minutes=1))
+    assert ledger.renew(TWO) == {second}
+
+
 def test_what_never_was_unpacked_goes_by_its_key(ledger: Ledger) -> None:
     (number,) = record_works(ledger, "W1")
     ledger.forget([number], OPERATOR, "restored by mistake")

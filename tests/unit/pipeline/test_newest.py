@@ -38,6 +38,22 @@ def test_an_older_object_replaces_no_newer_one(place: Installation, bag: Bagger)
     assert place.working_data() == []
 
 
+def test_an_older_object_writes_over_no_newer_one_on_the_web(place: Installation, bag: Bagger) -> None:
+    place.say({"sync": {"archive": False}})
+    older, newer = bag(RID), bag(RID, change=change_page)
+    announce(place, newer, f"newer/{RID}.bag.zip", minute=9, day=9)
+    announce(place, newer, f"same/{RID}.bag.zip", minute=2, day=20)
+    web = f"s3://{place.site.bucket}/web"
+    assert [type(outcome) for outcome in place.run(web_parent=web).outcomes.values()] == [Done, Done]
+    announce(place, older, f"older/{RID}.bag.zip", minute=1, day=20)
+    (outcome,) = place.run(web_parent=web).outcomes.values()
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == (
+        f"{RID}: what the web has of it is newer, of object 1 (newer/{RID}.bag.zip); forget this one, or have it "
+        "restored once more if it is the right one"
+    )
+
+
 def test_what_is_restored_once_more_is_the_newest_again(place: Installation, bag: Bagger) -> None:
     place.say({"sync": {"replace": True}})
     first, second = bag(RID), bag(RID, change=change_page)
