@@ -21,6 +21,10 @@ def examine_or_suffer(path: Path) -> ImageFacts:
         time.sleep(60)
     if path.name.startswith("leave"):
         sys.exit(3)
+    if path.name.startswith("killed") and not path.with_suffix(".told").exists():
+        if path.name.startswith("killed once"):
+            path.with_suffix(".told").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
     return examine(path)
 
 

@@ -45,7 +45,8 @@ class ImageReaders:
 
     There are at most ``workers`` of them (default: one for each core, at most 8).
     One that crashes, or takes longer than ``seconds`` for an image, is replaced by
-    another, and the facts of that image say so.
+    another, and the facts of that image say so. One that somebody kills, as the system
+    does that is short of memory, is first taken for another's fault: the image is read once more.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class ImageReaders:
     def examine(self, paths: Sequence[Path]) -> list[ImageFacts]:
         """Return the facts of each image, in order. Raises ReadersNotStartedError."""
         facts: dict[int, ImageFacts] = {}
+        spared: set[int] = set()
         waiting: Waiting = deque((place, os.fsencode(path) + b"\0") for place, path in enumerate(paths))
         try:
             self._start(len(paths))
@@ -77,7 +79,7 @@ class ImageReaders:
                 for place, reader in enumerate(self._readers):
                     facts.update(reader.received())
                     if reason := reader.failure():
-                        facts.update(reader.give_up(reason, waiting))
+                        facts.update(reader.give_up(reason, waiting, spared))
                         self._readers[place] = self._started()
         except BaseException:
             # Answers that nobody has taken would pass for those about the next images.
@@ -171,12 +173,20 @@ class _Reader:
             )
         return reason
 
-    def give_up(self, reason: str, waiting: Waiting) -> dict[int, ImageFacts]:
-        """End the process; return the facts of the image it was at, and let the others wait again."""
+    def give_up(self, reason: str, waiting: Waiting, spared: set[int]) -> dict[int, ImageFacts]:
+        """End the process; return the facts of the image it was at, and let the others wait again.
+
+        That one waits too, if the process was killed and it isn't among the ``spared`` yet.
+        """
+        was_killed = self._ended and self._process.wait() == -signal.SIGKILL
         self.end()
         if not self._sent:
             return {}
         (place, _), *others = self._sent
+        if was_killed and place not in spared:
+            spared.add(place)
+            waiting.extendleft(reversed(self._sent))
+            return {}
         waiting.extendleft(reversed(others))
         return {place: ImageFacts.of_none(reason)}
 

@@ -75,6 +75,7 @@ def test_names_of_any_bytes_and_of_any_length(tmp_path: Path) -> None:
         ("crash", 60, "it crashed the program that reads images (SIGSEGV)"),
         ("leave", 60, "it crashed the program that reads images (exit status 3)"),
         ("hang", 15, "it couldn't be read within 15 seconds"),
+        ("killed", 60, "it crashed the program that reads images (SIGKILL)"),
     ],
 )
 def test_an_image_that_stops_its_reader_is_found_and_the_others_are_read(
@@ -85,6 +86,14 @@ def test_an_image_that_stops_its_reader_is_found_and_the_others_are_read(
     with ImageReaders(1, seconds=seconds, command=BAD_WORKER) as readers:
         facts = readers.examine([*images[:7], bad, *images[7:]])
     assert facts == [*[ImageFacts("TIFF")] * 7, ImageFacts.of_none(reason), *[ImageFacts("TIFF")] * 13]
+
+
+def test_an_image_is_read_once_more_if_its_reader_was_killed(tmp_path: Path) -> None:
+    """As the system does when it is short of memory, whichever process it is that takes it."""
+    images = [draw_tiff(tmp_path / f"{n}.tif") for n in range(5)]
+    with ImageReaders(1, command=BAD_WORKER) as readers:
+        facts = readers.examine([*images, draw_tiff(tmp_path / "killed once.tif"), *images])
+    assert facts == [ImageFacts("TIFF")] * 11
 
 
 @pytest.mark.parametrize(
