@@ -23,7 +23,7 @@ from glacier_sync.bags import make_bag_zip
 from glacier_sync.demo.samples import Sample, make_samples
 from glacier_sync.works import staging_key
 
-pytestmark = [pytest.mark.appliance, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 SERVICES = {"postgres", "webserver", "scheduler", "dag-processor", "triggerer", "housekeeping", "emulator"}
 MIB = 2**20

@@ -25,7 +25,7 @@ from tests.support.wheels import make_wheel
 
 from glacier_sync import __version__
 
-pytestmark = [pytest.mark.appliance, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 SITE_IMAGE = "bdrc-airflow-tests-site"
 MEGABYTE = 10**6

@@ -14,7 +14,7 @@ from tests.appliance.base_images import run
 from tests.appliance.engine import IMAGE, PROJECT, Docker
 from tests.support.needs import lacking
 
-pytestmark = [pytest.mark.appliance, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 PAGE = "http://127.0.0.1:8089"
 VOLUME = "glacier-sync_database"
