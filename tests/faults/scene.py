@@ -10,20 +10,19 @@ import resource
 import shutil
 import signal
 import socket
-import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import make_url
 from tests.faults.hooks import boundaries
 from tests.support.aws import Site
 from tests.support.disks import disk
+from tests.support.paused import leave_ledger
 from tests.support.pipeline import (
     Bag,
     Installation,
@@ -150,23 +149,8 @@ class Scene:
             assert process.is_alive(), f"a run ended before {at}"
             assert time.monotonic() < until, f"a run didn't come to {at}"
             time.sleep(PAUSE)
-        while self._ledger_is_locked():
-            # One of its threads is in the middle of a transaction, which nobody could end while it sleeps.
-            os.kill(process.pid, signal.SIGCONT)
-            time.sleep(PAUSE)
-            os.kill(process.pid, signal.SIGSTOP)
+        leave_ledger(process.pid, self.place.settings)
         return process
-
-    def _ledger_is_locked(self) -> bool:
-        url = make_url(self.place.settings.ledger_url.get_secret_value())
-        if url.database is None or not url.drivername.startswith("sqlite"):
-            return False
-        with closing(sqlite3.connect(url.database, timeout=PAUSE, isolation_level=None)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return True
-        return False
 
     def struck(self, strike: Strike, command: Command = ()) -> bool:
         """Run the pipeline until the strike, or what comes of it, ends it; tell whether it was not over before.

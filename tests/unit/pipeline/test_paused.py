@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.support.fault_proxy import Fault, fault_proxy
+from tests.support.paused import leave_ledger
 from tests.support.pipeline import Bagger, Installation, end_children, is_archived, start_run
 
 from glacier_sync import pipeline
@@ -55,8 +56,9 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def is_stopped(process: Any) -> bool:
-    return bool(psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
+def wait_until_stopped(process: Any, place: Installation) -> None:
+    wait_until(lambda: bool(psutil.Process(process.pid).status() == psutil.STATUS_STOPPED))
+    leave_ledger(process.pid, place.settings)
 
 
 def lease_has_run_out(place: Installation) -> bool:
@@ -88,7 +90,8 @@ def test_a_sync_that_wakes_up_too_late_leaves_the_archive_alone(
     place.restored(made)
     told = stop_at(place, "cp", monkeypatch)
     process = started()
-    wait_until(lambda: told.exists() and is_stopped(process))
+    wait_until(told.exists)
+    wait_until_stopped(process, place)
     wait_until(lambda: lease_has_run_out(place))
     # The archive's lock is the stopped one's, so that nobody can write beside it.
     outcome = sync.sync(place.context(OTHER, last_try=False), 1)
@@ -114,7 +117,8 @@ def test_a_sync_that_wakes_up_in_time_goes_on(
     monkeypatch.setenv("GLACIER_SYNC_LEASE_MINUTES", "5")
     told = stop_at(place, "cp", monkeypatch)
     process = started()
-    wait_until(lambda: told.exists() and is_stopped(process))
+    wait_until(told.exists)
+    wait_until_stopped(process, place)
     os.killpg(process.pid, signal.SIGCONT)
     process.join(100)
     assert place.ledger.object(1).phase is Phase.SYNCED
@@ -134,6 +138,7 @@ def test_a_download_that_wakes_up_too_late_ends_and_records_nothing(
         process = started()
         assert held.held.wait(100)
         os.killpg(process.pid, signal.SIGSTOP)
+        wait_until_stopped(process, place)
         wait_until(lambda: lease_has_run_out(place))
         os.killpg(process.pid, signal.SIGCONT)
         assert held.release
