@@ -28,6 +28,7 @@ NEEDED_COMMANDS=(
     'postgres   postgresql  the tests of the ledger on PostgreSQL'
     'rsync      rsync       the tests of syncing into the archive'
     'rclone     rclone      the tests of syncing web images'
+    'zip        zip         the tests of the zips that it writes'
     'debootstrap debootstrap the tests of the appliance, where no image can be pulled'
 )
 

@@ -1,8 +1,7 @@
-"""Zips that Info-ZIP's ``zip`` writes, where it is installed: to a file, and through a pipe, with sizes behind."""
+"""Zips that Info-ZIP's ``zip`` writes: to a file, and through a pipe, with sizes behind."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from tests.support.bag_builder import BagBuilder
 
 from glacier_sync import bags
 
-pytestmark = pytest.mark.skipif(shutil.which("zip") is None, reason="there is no zip")
+pytestmark = pytest.mark.needs("zip")
 
 NAMES = ["W1/images/I1/0001.jpg", "W1/images/\u0f40\u0f0b.jpg", "W1/images/caf\u00e9.jpg", "W1/sources/empty.txt"]
 # Through a pipe -fz writes ends that its own unzip refuses.
