@@ -50,11 +50,15 @@ def test_a_run_that_is_killed_where_it_writes(scenes: Scenes, made: Bag, note: N
     """Half of its download, or of what it unpacks."""
     with scenes.scene(made) as scene:
         writes = [at for at, place in enumerate(scene.boundaries(), 1) if place.startswith(call)]
-    with scenes.scene(made) as scene:
-        assert scene.struck(Strike("group", at=writes[len(writes) // 2]))
-        whole = made.zip_path if call.startswith("aws.") else large(made.works[0])
-        assert is_partly_there(scene.place.settings.data_dir, pattern, whole)
-        note(KIND, settled(scene))
+    whole = made.zip_path if call.startswith("aws.") else large(made.works[0])
+    # How many boundaries come before a write differs from run to run, with the time that all takes.
+    for share in (2, 3, 4, 6, 8):
+        with scenes.scene(made) as scene:
+            assert scene.struck(Strike("group", at=writes[len(writes) // share]))
+            if is_partly_there(scene.place.settings.data_dir, pattern, whole):
+                note(KIND, settled(scene))
+                return
+    pytest.fail("no kill came in the middle of the file")
 
 
 def test_a_copy_that_is_killed(scenes: Scenes, made: Bag, note: Note) -> None:
@@ -92,8 +96,10 @@ def killed_in(scene: Scene, program: str, text: str) -> None:
 
 def is_partly_there(folder: Path, pattern: str, whole: Path) -> bool:
     """Tell whether there is a file that has something of another one, and not all."""
-    (found,) = folder.rglob(pattern)
-    part, content = found.read_bytes(), whole.read_bytes()
+    found = list(folder.rglob(pattern))
+    if len(found) != 1:
+        return False
+    part, content = found[0].read_bytes(), whole.read_bytes()
     return part != content and any(part[at : at + MIB] == content[at : at + MIB] for at in range(0, len(content), MIB))
 
 
