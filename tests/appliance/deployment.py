@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -170,7 +171,8 @@ def running_deployment(image: str, root: Path) -> Iterator[Deployment]:
     """Lay out a deployment for development below ``root``, start it, and end it afterwards."""
     if os.geteuid() != UID:
         for folder in (root, *root.parents[:2]):
-            folder.chmod(0o755)
+            # What is open to all already, as the machine's folder for temporary files is, stays as it is.
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o055)
     made = Deployment(
         # The folder's name is the project's, which the engine has for all its users.
         folder=root / f"glacier-sync-{os.getpid()}-{root.name}",
