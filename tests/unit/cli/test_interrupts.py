@@ -83,8 +83,15 @@ def stopped_where(process: subprocess.Popen[bytes], path: Path) -> None:
         os.killpg(process.pid, signal.SIGSTOP)
         if reads(process.pid, path):
             return
-        os.killpg(process.pid, signal.SIGCONT)
+        let_go_on(process)
         time.sleep(0.01)
+
+
+def let_go_on(process: subprocess.Popen[bytes]) -> None:
+    """Wake a command with all that it has started: a worker may have left its group when it was just being stopped."""
+    for started in processes_of(process.pid):
+        with suppress(psutil.NoSuchProcess):
+            started.send_signal(signal.SIGCONT)
 
 
 def files_of(*folders: Path) -> set[Path]:
@@ -121,7 +128,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_half_done(
     )
     stopped_where(process, Path(read.format(**names)))
     os.killpg(process.pid, signal.SIGINT)
-    os.killpg(process.pid, signal.SIGCONT)
+    let_go_on(process)
     out, err = process.communicate(timeout=60)
     assert (out, err) == (b"", b"glacier-sync: interrupted; run it again to go on\n")
     assert process.returncode == 130
