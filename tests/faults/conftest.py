@@ -4,18 +4,16 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-from botocore.loaders import JSONFileLoader
 from tests.faults import kinds
 from tests.faults.cases import Outcome
 from tests.faults.invariants import Findings
 from tests.faults.scene import Scenes
 from tests.support import aws as support
 from tests.support.aws import Site
+from tests.support.descriptions import remember_descriptions
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.pipeline import Bagger
 
@@ -97,15 +95,9 @@ def note(record_property: Callable[[str, object], None]) -> Note:
 
 @pytest.fixture(scope="session", autouse=True)
 def _descriptions_are_read_once() -> Iterator[None]:
-    """Each client would read the large descriptions of Amazon's services anew."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JSONFileLoader, "load_file", cached_without_self(JSONFileLoader().load_file))
+        remember_descriptions(patch)
         yield
-
-
-def cached_without_self(load: Callable[[str], Any]) -> Callable[[object, str], Any]:
-    known = cache(load)
-    return lambda _, path: known(path)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,12 @@
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 
 import pytest
-from botocore.loaders import JSONFileLoader, Loader, create_loader
 from tests.support import aws as support
 from tests.support.aws import Site
+from tests.support.descriptions import remember_descriptions
 from tests.support.pipeline import Bagger, Installation, installation
 
 from glacier_sync.ledger import Ledger
@@ -44,9 +43,6 @@ def place(aws: Site, empty_ledger: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session", autouse=True)
 def _descriptions_are_read_once() -> Iterator[None]:
-    """Each client would read the large descriptions of Amazon's services anew."""
-    load, services = cache(JSONFileLoader().load_file), cache(create_loader().list_available_services)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Loader, "list_available_services", lambda _, type_name: services(type_name))
-        patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
+        remember_descriptions(patch)
         yield
