@@ -98,7 +98,8 @@ run_all() {
     else
         note "bats" skipped 0
     fi
-    step "pytest" pytest "$@"
+    # Two processes, since one often waits; the longest of the tests come first. -n 0 is one.
+    step "pytest" pytest -n 2 --no-loadscope-reorder --dist loadfile "$@"
 }
 
 # shell_scripts: prints the paths of our scripts, each ended by a zero byte.

@@ -4,10 +4,12 @@ import random
 import secrets
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.support.needs import require_commands
+from tests.support.side_by_side import Division
 
 # A busy machine is no fault of what is tested, and what is random finds its own time with the faults.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
@@ -34,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.faults_seed = secrets.randbelow(2**32) if config.getoption("--faults") else 0
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Division:
+    """Divide the tests where several processes run them."""
+    return Division(config, log)
 
 
 @pytest.fixture

@@ -35,12 +35,12 @@ def own_environment(**more: str) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if name in kept}, **more}
 
 
-def wait_for(what: str, ask: Callable[[], T], seconds: float = 300) -> T:
-    """Return the first true answer; the last one is in the failure's message."""
+def wait_for(what: str, ask: Callable[[], T], seconds: float = 300, pause: float = 1) -> T:
+    """Return the first true answer, asked for every ``pause`` seconds; the last one is in the failure's message."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < deadline, f"{what} didn't come true within {seconds:.0f} seconds: {answer!r}"
-        time.sleep(1)
+        time.sleep(pause)
     return answer
 
 
@@ -170,7 +170,7 @@ class Deployment:
 def running_deployment(image: str, root: Path) -> Iterator[Deployment]:
     """Lay out a deployment for development below ``root``, start it, and end it afterwards."""
     if os.geteuid() != UID:
-        for folder in (root, *root.parents[:2]):
+        for folder in (root, *root.parents[:3]):
             # What is open to all already, as the machine's folder for temporary files is, stays as it is.
             folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o055)
     made = Deployment(

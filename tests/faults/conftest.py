@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -84,7 +85,7 @@ class Note:
 
     def _write(self, kind: str, findings: Findings, times: int) -> None:
         assert kind in kinds.KINDS
-        self._record(kinds.PROPERTY, (kind, findings, times))
+        self._record(kinds.PROPERTY, (kind, asdict(findings), times))
 
 
 @pytest.fixture

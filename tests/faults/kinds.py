@@ -112,16 +112,17 @@ class Row:
 def table(reports: Iterable[object]) -> dict[str, Row]:
     """Sum up what the tests of a session have noted.
 
-    Other folders' tests note nothing; each injects its fault once.
+    Other folders' tests note nothing; each injects its fault once. What is noted may come
+    from another process, so that it consists of lists and words.
     """
     rows = {kind: Row() for kind in KINDS}
     for report in reports:
         noted = [value for name, value in report.user_properties if name == PROPERTY]
         test = report.nodeid.partition("[")[0]
         if not noted and not test.startswith("tests/faults/"):
-            noted = [(kind, Findings(), 1) for kind, by in KINDS.items() if by == test]
+            noted = [(kind, {}, 1) for kind, by in KINDS.items() if by == test]
         for kind, findings, times in noted:
-            rows[kind].add(findings, times)
+            rows[kind].add(Findings(**findings), times)
     return rows
 
 

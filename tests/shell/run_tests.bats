@@ -20,7 +20,7 @@ setup() {
     [[ $output == *"environment test"* ]]
     [[ $output == *"command bats"* ]]
     [[ $output == *"step mypy"* ]]
-    [[ $output == *"step pytest -k ledger"* ]]
+    [[ $output == *"step pytest -n 2 --no-loadscope-reorder --dist loadfile -k ledger"* ]]
     [[ $output == *summary ]]
 }
 
