@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -113,12 +114,19 @@ def test_the_dag_file_itself_runs_for_a_debugger(site: Site, samples: list[Sampl
     assert phases.count(Phase.FAILED) == 2
 
 
-def bash_that_ends(monkeypatch: pytest.MonkeyPatch, folder: Path, how: str) -> None:
-    """Have the bash of each sync end by itself, in its first work."""
-    folder.mkdir()
-    (folder / "syncOneWork.sh").write_text(f"#!/bin/sh\n{how}\n")
-    (folder / "syncOneWork.sh").chmod(0o755)
-    monkeypatch.setenv("GLACIER_SYNC_BIN_DIR", str(folder))
+@pytest.fixture
+def bash_gets(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Restores an object, and has the bash of each sync get a signal in its first work."""
+
+    def prepare(signal: str) -> None:
+        restore(site, make_samples(tmp_path / "samples")[:1])
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        (folder / "syncOneWork.sh").write_text(f"#!/bin/sh\nkill -{signal} $PPID; sleep 60\n")
+        (folder / "syncOneWork.sh").chmod(0o755)
+        monkeypatch.setenv("GLACIER_SYNC_BIN_DIR", str(folder))
+
+    return prepare
 
 
 def the_object() -> tuple[LedgerObject, list[LedgerEvent]]:
@@ -129,11 +137,10 @@ def the_object() -> tuple[LedgerObject, list[LedgerEvent]]:
 
 
 def test_a_bash_that_is_killed_is_counted_and_given_back(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bash_gets: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As glacier-sync run does it; a task that bash has failed is told to nobody by Airflow."""
-    restore(site, make_samples(tmp_path / "samples")[:1])
-    bash_that_ends(monkeypatch, tmp_path / "bin", "kill -KILL $PPID; sleep 60")
+    bash_gets("KILL")
     monkeypatch.setenv("GLACIER_SYNC_TASK_RETRIES", "1")
     dag_run = run_dag(DAG_FILE, DAG_ID)
     assert states(dag_run, f"{GROUP}.sync_debagged") == {0: "failed"}
@@ -147,21 +154,17 @@ def test_a_bash_that_is_killed_is_counted_and_given_back(
 
 
 def test_a_bash_that_is_always_killed_fails_the_object(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bash_gets: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    restore(site, make_samples(tmp_path / "samples")[:1])
-    bash_that_ends(monkeypatch, tmp_path / "bin", "kill -KILL $PPID; sleep 60")
+    bash_gets("KILL")
     monkeypatch.setenv("GLACIER_SYNC_MAX_UNKNOWN_ERRORS", "1")
     run_dag(DAG_FILE, DAG_ID)
     item, _ = the_object()
     assert item.failure_reason == "the sync's bash ended with exit status -9, 1 times; see the cause and the log"
 
 
-def test_a_bash_that_is_stopped_with_its_deployment_is_not_counted(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    restore(site, make_samples(tmp_path / "samples")[:1])
-    bash_that_ends(monkeypatch, tmp_path / "bin", "kill -TERM $PPID; sleep 60")
+def test_a_bash_that_is_stopped_with_its_deployment_is_not_counted(bash_gets: Callable[[str], None]) -> None:
+    bash_gets("TERM")
     run_dag(DAG_FILE, DAG_ID)
     item, events = the_object()
     assert (item.phase, item.unknown_errors, item.claimed_by) == (Phase.DEBAGGED, 0, None)
