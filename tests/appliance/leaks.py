@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -70,10 +70,15 @@ def _values(line: str) -> Iterator[str]:
             yield value
 
 
+def leaks(secret: Mapping[str, str], seen: Iterable[tuple[str, str]]) -> set[str]:
+    """Tell which secrets stand where they mustn't, of places and what stands there."""
+    return {f"{origin} in {where}" for where, text in seen for value, origin in secret.items() if value in text}
+
+
 def places(deployment: Deployment, docker: Docker) -> Iterator[tuple[str, str]]:
     """Yield where a run could have left a secret, with what stands there."""
     yield "the services' logs", deployment.compose("logs", "--no-color")
-    for parent in (".env", "logs", "processing", "dags", "plugins", ".config"):
+    for parent in (".env", "logs", "processing", "data", "dags", "plugins", ".config"):
         for path in (deployment.folder / parent, *(deployment.folder / parent).rglob("*")):
             if path.is_file():
                 yield str(path), path.read_text(encoding="utf-8", errors="replace")
