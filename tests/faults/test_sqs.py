@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +12,7 @@ from tests.faults.scene import Scene, Scenes
 from tests.faults.trouble import Trouble
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.pipeline import Bagger, message, messages_left, queue_entry, record, show_again
+from tests.support.ports import closed_port
 
 from glacier_sync.pipeline import Done
 from glacier_sync.pipeline.run import Tally
@@ -135,10 +135,8 @@ def test_a_queue_that_is_deleted_meanwhile(scene: Scene, proxy: FaultProxy, note
 
 
 def test_a_service_that_is_away(scene: Scene, note: Note, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with monkeypatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", address)
+    with closed_port() as port, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         tally = scene.place.run()
     assert ["doesn't answer" in str(problem) for problem in tally.problems] == [True]
     run(scene)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Its own choices: what seeds the tests' would have every session take the same.
@@ -26,6 +28,14 @@ def free_port() -> int:
         if port not in _given:
             _given.add(port)
             return port
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """Hold a port at which nobody answers: one that was let go could be given to anybody, or to who asks there."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 import json
-import socket
 from dataclasses import replace
 
 import pytest
 from tests.support.aws import Site
 from tests.support.fault_proxy import Fault, every_request, fault_proxy
+from tests.support.ports import closed_port
 
 from glacier_sync import events
 from glacier_sync.aws import (
@@ -157,10 +157,9 @@ def test_no_permission_to_look_a_queue_up(aws: Site, monkeypatch: pytest.MonkeyP
 
 
 def test_a_service_that_is_away(aws: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(ServiceUnavailableError, match=f"can't find queue {aws.queue_name} for now") as raised:
-        Queue.open(aws.intake)
-    assert address in raised.value.cause
+    with closed_port() as port:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        with pytest.raises(ServiceUnavailableError, match=f"can't find queue {aws.queue_name} for now") as raised:
+            Queue.open(aws.intake)
+    assert f"http://127.0.0.1:{port}" in raised.value.cause

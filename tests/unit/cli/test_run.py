@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.support.aws import noise
 from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.support.images import draw_work
 from tests.support.pipeline import Bag, Bagger, Installation, is_archived, queue_entry
+from tests.support.ports import closed_port
 
 from glacier_sync.ledger import Phase
 
@@ -193,11 +193,10 @@ def test_a_queue_that_fails_stops_no_other_and_is_told_once(command: Command, pl
 
 
 def test_a_service_that_is_away(command: Command, place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    ended = command("run")
+    with closed_port() as port:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        ended = command("run")
     assert (ended.status, ended.out) == (3, "")
     assert "doesn't answer" in ended.error
 
@@ -245,10 +244,9 @@ def test_a_wrong_ledger_url_is_told_without_its_password(
 def test_a_database_that_is_away_is_tried_again_later(
     command: Command, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    monkeypatch.setenv("GLACIER_SYNC_LEDGER_URL", f"postgresql+psycopg2://someone:SECRET@127.0.0.1:{port}/ledger")
-    ended = command(*words)
+    with closed_port() as port:
+        monkeypatch.setenv("GLACIER_SYNC_LEDGER_URL", f"postgresql+psycopg2://someone:SECRET@127.0.0.1:{port}/ledger")
+        ended = command(*words)
     assert (ended.status, ended.out) == (3, "")
     assert "127.0.0.1" in ended.err.splitlines()[-1]
     assert "SECRET" not in ended.err

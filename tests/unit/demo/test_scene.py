@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 import yaml
 from tests.support.aws import Site
 from tests.support.ledger import announced
+from tests.support.ports import closed_port
 
 from glacier_sync import pipeline
 from glacier_sync.demo.follow import follow
@@ -67,11 +67,10 @@ def test_without_an_endpoint_nothing_is_prepared(settings: Settings, monkeypatch
 def test_without_an_emulator_it_is_one_clear_line(
     settings: Settings, aws: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    done = demo("prepare")
+    with closed_port() as port:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        done = demo("prepare")
     assert done.returncode == 3
     assert f"http://127.0.0.1:{port}" in error_of(done)
 
@@ -80,10 +79,10 @@ def test_wrong_use_and_an_airflow_that_is_away_are_one_line(settings: Settings, 
     done = demo("bogus")
     assert done.returncode == 2
     assert "bogus" in error_of(done)
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        airflow = f"http://127.0.0.1:{closed.getsockname()[1]}"
     (tmp_path / "password").write_text("word\n")
-    done = demo("follow", "--airflow", airflow, "--user", "admin", "--password-file", tmp_path / "password")
+    with closed_port() as port:
+        airflow = f"http://127.0.0.1:{port}"
+        done = demo("follow", "--airflow", airflow, "--user", "admin", "--password-file", tmp_path / "password")
     assert done.returncode == 3
     assert f"Airflow at {airflow}" in error_of(done)
 

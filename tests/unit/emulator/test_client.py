@@ -1,9 +1,9 @@
 import hashlib
-import socket
 from pathlib import Path
 
 import pytest
 from tests.support.aws import REGION, Site, noise
+from tests.support.ports import closed_port
 
 from glacier_sync.aws import ObjectMissingError, RestoreRequest, ServiceUnavailableError
 from glacier_sync.emulator.client import EmulatorClient
@@ -64,8 +64,8 @@ def test_what_is_not_there(aws: Site) -> None:
 
 
 def test_no_emulator_is_there(aws: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(ServiceUnavailableError, match=f"can't prepare the emulator at {url} for now"):
-        EmulatorClient(url, REGION).create_intake("bucket", "queue")
+    with closed_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        with pytest.raises(ServiceUnavailableError, match=f"can't prepare the emulator at {url} for now"):
+            EmulatorClient(url, REGION).create_intake("bucket", "queue")

@@ -9,6 +9,7 @@ from typing import IO
 
 import pytest
 from tests.support.aws import REGION
+from tests.support.ports import free_port
 
 from glacier_sync.emulator.client import EmulatorClient
 from glacier_sync.emulator.server import Emulator, serve
@@ -71,8 +72,9 @@ def test_without_moto() -> None:
 
 
 def test_a_port_is_free_again_afterwards() -> None:
-    with Emulator() as first:
-        port, url = first.port, first.url
+    port = free_port()
+    with Emulator(port=port) as first:
+        url = first.url
     with Emulator(port=port) as second:
         assert second.url == url
         with urllib.request.urlopen(url) as answer:
