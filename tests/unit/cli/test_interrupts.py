@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from .conftest import COMMAND
 RID = "W1TEST01"
 LARGE = "images/I1/large.bin"
 SIZE = 200 * 2**20
+# A busy machine may give a command all the time that it needs between two looks at it.
+TRIES = 20
 # What runs in the background ignores Ctrl-C unless it is told not to.
 HEEDING = ("env", "--default-signal=INT")
 
@@ -77,14 +80,18 @@ def reads(session: int, path: Path) -> bool:
     return False
 
 
-def stopped_where(process: subprocess.Popen[bytes], path: Path) -> None:
-    """Stop a command while it reads a file; it goes on for an instant between two looks, however long they take."""
-    while process.poll() is None:
-        os.killpg(process.pid, signal.SIGSTOP)
-        if reads(process.pid, path):
-            return
-        let_go_on(process)
-        time.sleep(0.01)
+def stopped_where(start: Callable[[], subprocess.Popen[bytes]], path: Path) -> subprocess.Popen[bytes]:
+    """Stop a command while it reads a file, or one that is started after it, if it was over before it was looked at."""
+    for _ in range(TRIES):
+        process = start()
+        while process.poll() is None:
+            os.killpg(process.pid, signal.SIGSTOP)
+            if reads(process.pid, path):
+                return process
+            let_go_on(process)
+            time.sleep(0.01)
+        process.communicate()
+    pytest.fail(f"{path} isn't read, or too fast to be seen")
 
 
 def let_go_on(process: subprocess.Popen[bytes]) -> None:
@@ -96,6 +103,11 @@ def let_go_on(process: subprocess.Popen[bytes]) -> None:
 
 def files_of(*folders: Path) -> set[Path]:
     return {path for folder in folders for path in folder.rglob("*")}
+
+
+def remove(files: set[Path]) -> None:
+    for path in sorted(files, reverse=True):
+        (path.rmdir if path.is_dir() else path.unlink)()
 
 
 @pytest.mark.parametrize(
@@ -120,13 +132,13 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_half_done(
         shutil.copytree(bagged / RID, archived)
     before = files_of(to, bagged, archived.parent)
     names = {"folder": bagged, "rid": RID, "large": LARGE, "to": to, "archived": archived}
-    process = subprocess.Popen(
-        [*HEEDING, COMMAND, *(word.format(**names) for word in words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    stopped_where(process, Path(read.format(**names)))
+
+    def start() -> subprocess.Popen[bytes]:
+        remove(files_of(to, bagged, archived.parent) - before)
+        command = [*HEEDING, COMMAND, *(word.format(**names) for word in words)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+    process = stopped_where(start, Path(read.format(**names)))
     os.killpg(process.pid, signal.SIGINT)
     let_go_on(process)
     out, err = process.communicate(timeout=60)
