@@ -168,6 +168,78 @@ _REPLACED_CODES = frozenset({"412", "PreconditionFailed"})
 _KEY_SERVICE = "kms"
 _UNKNOWN_REFUSAL = "Amazon refuses the request; see the cause, mend it, then retry"
 
+_REFUSALS: tuple[tuple[frozenset[str], type[GlacierSyncError], str], ...] = (
+    (
+        _CREDENTIALS_CODES,
+        CredentialsError,
+        "Amazon doesn't accept {request.credentials}; renew or correct them",
+    ),
+    (
+        _DENIED_CODES,
+        AccessDeniedError,
+        "access is denied to {request.credentials}; grant {request.needs}",
+    ),
+    (
+        _UNTOLD_CODES,
+        ConfigurationError,
+        "Amazon doesn't say why: the credentials ({request.credentials}) have expired, or the region "
+        "({request.region}) is wrong; renew or correct them",
+    ),
+    (
+        _UNTOLD_DENIED_CODES,
+        AccessDeniedError,
+        "access is denied to {request.credentials}; grant {request.needs}, or, as Amazon doesn't say why, "
+        "correct the credentials' keys or set this machine's clock right",
+    ),
+    (
+        frozenset({_KEY_SERVICE}),
+        ConfigurationError,
+        "Amazon can't use the KMS key that encrypts it; enable or restore that key",
+    ),
+    (
+        _ACCOUNT_CODES,
+        ConfigurationError,
+        "Amazon serves the account of {request.credentials}, or the owner's, no more or not in {request.region}; "
+        "see the cause, and settle it with Amazon",
+    ),
+    (
+        _REGION_CODES,
+        ConfigurationError,
+        "the bucket is in another region than {request.region}; correct the region in intake.yml "
+        "(and AWS_ENDPOINT_URL, if set)",
+    ),
+    (
+        _MISSING_BUCKET_CODES,
+        ConfigurationError,
+        "there is no such bucket for {request.credentials}; "
+        "create or restore it, or correct queue and profile in intake.yml",
+    ),
+    (
+        _MISSING_QUEUE_CODES,
+        QueueUnavailableError,
+        "there is no such queue in {request.region} for {request.credentials}; "
+        "correct queue, region or profile in intake.yml, or create the queue",
+    ),
+    (
+        _MISSING_OBJECT_CODES,
+        ObjectMissingError,
+        "there is no such object: it was deleted or renamed since it was announced; upload it again",
+    ),
+    (
+        _REPLACED_CODES,
+        ObjectReplacedError,
+        "it was replaced since it was announced, its ETag is another; request the restore of the new object",
+    ),
+    (
+        frozenset({"InvalidObjectState"}),
+        RestoreExpiredError,
+        "it is archived and has no restored copy, or the copy has expired; request its restore, then retry",
+    ),
+)
+"""The errors by Amazon's codes, with what to do in a request's words."""
+
+_BY_CODE = {code: (kind, advice) for codes, kind, advice in _REFUSALS for code in codes}
+
 _CREDENTIALS_ERRORS = (
     boto.CredentialRetrievalError,
     boto.InvalidConfigError,
@@ -246,81 +318,7 @@ def _refused(error: ClientError, request: Request) -> GlacierSyncError:
     if code in _TRANSIENT_CODES or status in _TRANSIENT_STATUSES or status >= 500 or code.startswith("5"):
         hint = "set this machine's clock right" if code == "RequestTimeTooSkewed" else "try again later"
         return ServiceUnavailableError(f"can't {request.doing} for now: Amazon answers {code}; {hint}", cause=cause)
-    known = _known_refusals(request)
-    if code not in known and code.lower().startswith(_KEY_SERVICE):
+    if code not in _BY_CODE and code.lower().startswith(_KEY_SERVICE):
         code = _KEY_SERVICE
-    kind, advice = known.get(code, (RequestRefusedError, _UNKNOWN_REFUSAL))
-    return kind(f"can't {request.doing}: {advice}", cause=cause)
-
-
-def _known_refusals(request: Request) -> dict[str, tuple[type[GlacierSyncError], str]]:
-    """Return the errors by Amazon's codes, with what to do."""
-    families: list[tuple[frozenset[str], type[GlacierSyncError], str]] = [
-        (
-            _CREDENTIALS_CODES,
-            CredentialsError,
-            f"Amazon doesn't accept {request.credentials}; renew or correct them",
-        ),
-        (
-            _DENIED_CODES,
-            AccessDeniedError,
-            f"access is denied to {request.credentials}; grant {request.needs}",
-        ),
-        (
-            _UNTOLD_CODES,
-            ConfigurationError,
-            f"Amazon doesn't say why: the credentials ({request.credentials}) have expired, or the region "
-            f"({request.region}) is wrong; renew or correct them",
-        ),
-        (
-            _UNTOLD_DENIED_CODES,
-            AccessDeniedError,
-            f"access is denied to {request.credentials}; grant {request.needs}, or, as Amazon doesn't say why, "
-            "correct the credentials' keys or set this machine's clock right",
-        ),
-        (
-            frozenset({_KEY_SERVICE}),
-            ConfigurationError,
-            "Amazon can't use the KMS key that encrypts it; enable or restore that key",
-        ),
-        (
-            _ACCOUNT_CODES,
-            ConfigurationError,
-            f"Amazon serves the account of {request.credentials}, or the owner's, no more or not in {request.region}; "
-            "see the cause, and settle it with Amazon",
-        ),
-        (
-            _REGION_CODES,
-            ConfigurationError,
-            f"the bucket is in another region than {request.region}; correct the region in intake.yml "
-            "(and AWS_ENDPOINT_URL, if set)",
-        ),
-        (
-            _MISSING_BUCKET_CODES,
-            ConfigurationError,
-            f"there is no such bucket for {request.credentials}; "
-            "create or restore it, or correct queue and profile in intake.yml",
-        ),
-        (
-            _MISSING_QUEUE_CODES,
-            QueueUnavailableError,
-            f"there is no such queue in {request.region} for {request.credentials}; "
-            "correct queue, region or profile in intake.yml, or create the queue",
-        ),
-        (
-            _MISSING_OBJECT_CODES,
-            ObjectMissingError,
-            "there is no such object: it was deleted or renamed since it was announced; upload it again",
-        ),
-        (
-            _REPLACED_CODES,
-            ObjectReplacedError,
-            "it was replaced since it was announced, its ETag is another; request the restore of the new object",
-        ),
-        (
-            frozenset({"InvalidObjectState"}),
-            RestoreExpiredError,
-            "it is archived and has no restored copy, or the copy has expired; request its restore, then retry",
-        ),
-    ]
-    return {code: (kind, advice) for codes, kind, advice in families for code in codes}
+    kind, advice = _BY_CODE.get(code, (RequestRefusedError, _UNKNOWN_REFUSAL))
+    return kind(f"can't {request.doing}: {advice.format(request=request)}", cause=cause)
