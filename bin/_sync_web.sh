@@ -39,6 +39,8 @@ clear_web() {
 # option in the environment: one that excludes names would leave images out, in the check too.
 configure_rclone() {
     local endpoint=${AWS_ENDPOINT_URL_S3:-${AWS_ENDPOINT_URL:-}} option
+    # boto3's order.
+    local certificates=${AWS_CA_BUNDLE:-${REQUESTS_CA_BUNDLE:-}}
     for option in "${!RCLONE_@}"; do unset "$option"; done
     # Names that differ only in how they spell the same letters are two files.
     export RCLONE_CONFIG=/dev/null RCLONE_NO_UNICODE_NORMALIZATION=true
@@ -51,10 +53,8 @@ configure_rclone() {
         export RCLONE_CONFIG_WEB_ACL=bucket-owner-full-control
     fi
     # Amazon's library inside rclone refuses the variable; rclone has one of its own.
-    if [[ -n ${AWS_CA_BUNDLE:-} ]]; then
-        export RCLONE_CA_CERT=$AWS_CA_BUNDLE
-        unset AWS_CA_BUNDLE
-    fi
+    unset AWS_CA_BUNDLE
+    [[ -z $certificates ]] || export RCLONE_CA_CERT=$certificates
 }
 
 web_has() {

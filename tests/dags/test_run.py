@@ -160,7 +160,7 @@ def test_a_bash_that_is_always_killed_fails_the_object(
     monkeypatch.setenv("GLACIER_SYNC_MAX_UNKNOWN_ERRORS", "1")
     run_dag(DAG_FILE, DAG_ID)
     item, _ = the_object()
-    assert item.failure_reason == "the sync's bash ended with exit status -9, 1 times; see the cause and the log"
+    assert item.failure_reason == "the sync's bash ended with exit status -9, once; see the cause and the log"
 
 
 def test_a_bash_that_is_stopped_with_its_deployment_is_not_counted(bash_gets: Callable[[str], None]) -> None:

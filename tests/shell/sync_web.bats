@@ -8,7 +8,7 @@ setup_file() {
     export REPOSITORY=$BATS_TEST_DIRNAME/../..
     export AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY=testing AWS_REGION=us-east-1
     export AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_CONFIG_FILE=/dev/null
-    unset AWS_PROFILE AWS_SESSION_TOKEN AWS_CA_BUNDLE AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3
+    unset AWS_PROFILE AWS_SESSION_TOKEN AWS_CA_BUNDLE REQUESTS_CA_BUNDLE AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3
     "$REPOSITORY/.venv/bin/moto_server" -p 0 >"$BATS_FILE_TMPDIR/server" 2>&1 3>&- &
     export SERVER=$!
     local found='' began=$SECONDS
@@ -123,6 +123,14 @@ on_web() {
     AWS_CA_BUNDLE=$root/no-such-bundle sync_web
     [ "$status" -ne 0 ]
     [[ $output == *"no-such-bundle"* ]]
+}
+
+@test "REQUESTS_CA_BUNDLE is honoured as boto3 does it" {
+    REQUESTS_CA_BUNDLE=$root/no-such-bundle sync_web
+    [ "$status" -ne 0 ]
+    [[ $output == *"no-such-bundle"* ]]
+    AWS_CA_BUNDLE=$("$REPOSITORY/.venv/bin/python" -m certifi) REQUESTS_CA_BUNDLE=$root/no-such-bundle sync_web
+    [ "$status" -eq 0 ]
 }
 
 @test "archive and web in one run; the web's failure keeps the RID off the list" {

@@ -9,21 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from glacier_sync import audit
-from glacier_sync.errors import GlacierSyncError, TransientError
+from glacier_sync.errors import GlacierSyncError
 from glacier_sync.pipeline import destination, work_sync
 from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.own_copy import OwnCopies
-from glacier_sync.pipeline.work_sync import ScriptFailedError
+from glacier_sync.pipeline.work_sync import ScriptFailedError, SyncPostponedError
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
-from glacier_sync.sync import REFUSED, TRY_AGAIN_LATER, failure_line, machine_trouble, work_log
+from glacier_sync.sync import REFUSED, STOPPED, TRY_AGAIN_LATER, failure_line, machine_trouble, work_log
 
 # After the archive's copy come its audit, the copy to the web, the check of that, and the success list.
 _COPY_WAS_MADE = frozenset({0, 44, 45, 46, 47})
-
-
-class SyncPostponedError(TransientError):
-    """``syncOneWork.sh`` met a cause that passes: the archive is away or full, or another sync is running."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ class Judge:
             raise SyncPostponedError(f"{what} ({trouble}: mend that, then sync again)", cause=f"exit status {status}")
         if status == REFUSED:
             return what
-        kind = SyncPostponedError if status == TRY_AGAIN_LATER else ScriptFailedError
+        kind = SyncPostponedError if status in {TRY_AGAIN_LATER, *STOPPED} else ScriptFailedError
         raise kind(what, cause=f"exit status {status}")
 
     def _damage(self, folder: Path, standing: Standing, status: int) -> str | None:

@@ -126,6 +126,6 @@ def _unknown(context: Context, item: LedgerObject, stage: Stage, error: Exceptio
     cause = f"{type(error).__name__}: {error}" + (f" ({error.cause})" if isinstance(error, GlacierSyncError) else "")
     times = context.ledger.count_unknown_error(item.id, context.run, cause)
     if times >= context.settings.max_unknown_errors:
-        reason = f"{what}, {times} times; see the cause and the log"
+        reason = f"{what}, {'once' if times == 1 else f'{times} times'}; see the cause and the log"
         return _failed(context, item, Failed(reason, cause))
     return _postponed(context, item, stage, RetryLater(what, cause))

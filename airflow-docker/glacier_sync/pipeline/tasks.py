@@ -6,7 +6,6 @@ a running task needs is imported by the task.
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 from glacier_sync.errors import one_line
@@ -16,9 +15,6 @@ from glacier_sync.pipeline.outcome import Done, Outcome
 
 # The width of Airflow's column for the name of a mapped task, which nobody else keeps to.
 _NAME_LENGTH = 250
-
-# A process's status, and what bash makes of it.
-_STOPPED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 def get_restored_object_messages(context: Context) -> tuple[list[dict[str, Any]], list[str]]:
@@ -114,14 +110,10 @@ def judge_sync(context: Context, object_id: int, last_line: str) -> Outcome:
 
 def record_failed_sync(context: Context, object_id: int, status: int) -> Outcome:
     """Record that an object's bash has ended with this status, other than 0, as ``glacier-sync run`` does."""
-    from glacier_sync.pipeline import sync
-    from glacier_sync.pipeline.judging import SyncPostponedError
+    from glacier_sync.pipeline import sync, work_sync
     from glacier_sync.pipeline.stage import Stage, run_stage
-    from glacier_sync.pipeline.work_sync import ScriptFailedError
 
     def work(_context: Context, _item: LedgerObject) -> Done:
-        # When a deployment stops, Airflow sends this to the bash alone; no object is to blame for that.
-        kind = SyncPostponedError if status in _STOPPED else ScriptFailedError
-        raise kind(f"the sync's bash ended with exit status {status}", cause="the task's log has what it printed")
+        raise work_sync.ended(status, cause="the task's log has what it printed")
 
     return run_stage(context, Stage(sync.NAME, work), object_id)

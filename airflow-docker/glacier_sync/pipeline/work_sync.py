@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from glacier_sync import bags
-from glacier_sync.errors import PermanentError
+from glacier_sync.errors import GlacierSyncError, PermanentError, TransientError
 from glacier_sync.pipeline import destination
 from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.stage import UnlistedError
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings, inherited_variables
 from glacier_sync.sync import (
+    STOPPED,
     SyncOptions,
     WorkOptionsError,
     WorkSync,
@@ -46,6 +47,10 @@ class TooManyWorksError(PermanentError):
 
 class ScriptFailedError(UnlistedError):
     """bash or a step of ``syncOneWork.sh`` ended for a reason that isn't a listed one."""
+
+
+class SyncPostponedError(TransientError):
+    """A sync met a cause that passes: the archive is away or full, another sync is running, or it was stopped."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,7 @@ def list_differences(settings: Settings, stamp: datetime, rid: str, differences:
 def run_script(text: str) -> str:
     """Run the bash as the DAG's task does, in an environment of its own, and return its last line.
 
-    Raises ScriptFailedError if bash itself failed.
+    Raises what ``ended`` returns if bash itself failed.
     """
     done = subprocess.run(
         ["bash", "-c", text],
@@ -174,8 +179,17 @@ def run_script(text: str) -> str:
         check=False,
     )
     if done.returncode:
-        raise ScriptFailedError(f"the sync's bash ended with exit status {done.returncode}", cause=done.stderr[-2000:])
+        raise ended(done.returncode, cause=done.stderr[-2000:])
     return done.stdout.rstrip("\n").rpartition("\n")[2]
+
+
+def ended(status: int, cause: str) -> GlacierSyncError:
+    """Return what a bash says that has ended with this status, other than 0.
+
+    When a service stops, its bash alone may be told; no object is to blame for that.
+    """
+    kind = SyncPostponedError if status in STOPPED else ScriptFailedError
+    return kind(f"the sync's bash ended with exit status {status}", cause=cause)
 
 
 def parse_result(last_line: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from glacier_sync.sync.options import (
 )
 from glacier_sync.sync.script import (
     REFUSED,
+    STOPPED,
     TRY_AGAIN_LATER,
     WorkSync,
     failure_line,
@@ -22,6 +23,7 @@ from glacier_sync.sync.script import (
 
 __all__ = [
     "REFUSED",
+    "STOPPED",
     "TRY_AGAIN_LATER",
     "SiteOptionsError",
     "SyncOptions",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import pwd
+import re
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,6 +14,9 @@ from zoneinfo import ZoneInfo
 
 from glacier_sync import __version__
 from glacier_sync.settings import Settings
+
+# boto3 takes these certificates where AWS_CA_BUNDLE names none.
+_CERTIFICATES = "REQUESTS_CA_BUNDLE"
 
 # Not the keys themselves: a script's text is shown in logs and on pages.
 _AWS_VARIABLES = (
@@ -23,19 +27,28 @@ _AWS_VARIABLES = (
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",
     "AWS_CA_BUNDLE",
+    _CERTIFICATES,
 )
 _CREDENTIALS_FILE = "AWS_SHARED_CREDENTIALS_FILE"
 _AWS_PREFIX = "AWS_"
+
+PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"})
+"""The variables that tell boto3 which proxy to ask, and rclone too."""
+
+_WITH_PASSWORD = re.compile(r"([a-z]\w*://)?.*@(.*)", re.IGNORECASE)
 
 
 def starting_environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that a run's bash is started with, before its script exports ``bash_environment``'s.
 
-    Of ``inherited`` only Amazon's are in it, the keys too: a site's own programs are no
-    keepers of the ledger's password. ``SHLVL`` tells bash that it isn't the outermost
-    shell, which would read the user's .bashrc where its input is a socket.
+    Of ``inherited`` only Amazon's are in it, the keys too, and what leads to Amazon: a
+    site's own programs are no keepers of the ledger's password. ``SHLVL`` tells bash that
+    it isn't the outermost shell, which would read the user's .bashrc where its input is a
+    socket.
     """
-    return {"SHLVL": "1", **{name: value for name, value in inherited.items() if name.startswith(_AWS_PREFIX)}}
+    known = {*PROXIES, _CERTIFICATES}
+    taken = {name: value for name, value in inherited.items() if name.startswith(_AWS_PREFIX) or name in known}
+    return {"SHLVL": "1", **taken}
 
 
 def bash_environment(settings: Settings, stamp: datetime, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -43,9 +56,10 @@ def bash_environment(settings: Settings, stamp: datetime, inherited: Mapping[str
 
     ``stamp`` is the run's logical date (aware); it is written in the site's time
     zone. Of ``inherited`` only what is known is taken over: Amazon's variables
-    that hold no secret, ``HOME``, ``DEBUG_SYNC``, and the versions of a site's
-    own ``log_dip`` and audit tool. Beside the names that sites know, it tells
-    the script ``archiveParent``, ``archiveMarker``, ``webParent`` and ``successWorkList``.
+    that hold no secret, the proxies without their passwords, ``HOME``, ``DEBUG_SYNC``,
+    and the versions of a site's own ``log_dip`` and audit tool. Beside the names that
+    sites know, it tells the script ``archiveParent``, ``archiveMarker``, ``webParent``
+    and ``successWorkList``.
     """
     local = stamp.astimezone(ZoneInfo(settings.time_zone))
     date, time = local.strftime("%Y-%m-%d"), local.strftime("%H.%M.%S")
@@ -73,6 +87,7 @@ def bash_environment(settings: Settings, stamp: datetime, inherited: Mapping[str
         "webParent": settings.web_parent,
         "successWorkList": str(sync_logs / "success-works.txt"),
         **_aws(inherited),
+        **{name: _WITH_PASSWORD.sub(r"\1\2", inherited[name]) for name in sorted(PROXIES) if inherited.get(name)},
     }
 
 

@@ -7,19 +7,26 @@ import json
 import os
 import re
 import shlex
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glacier_sync.errors import OF_THE_MACHINE
+from glacier_sync.sync.environment import PROXIES
 from glacier_sync.sync.options import SyncOptions
+
+_ASKED_TO_STOP = (signal.SIGINT, signal.SIGTERM)
 
 REFUSED = 42
 """The status of ``syncOneWork.sh`` for a work, or its place in the archive, that can't be synced as it is."""
 
 TRY_AGAIN_LATER = 75
 """Its status for a cause that passes: the archive is away or full, another sync of the work is running."""
+
+STOPPED = frozenset({*(-number for number in _ASKED_TO_STOP), *(128 + number for number in _ASKED_TO_STOP)})
+"""The statuses of a process that was asked to stop, by itself and as bash tells of it: no work is to blame."""
 
 _LINE = "syncOneWork: "
 _STARTED = ": started"
@@ -73,7 +80,7 @@ def sync_script(works: Sequence[WorkSync], environment: Mapping[str, str], resul
     lines = [
         "set -uo pipefail",
         *_ENDS_WITH_PARENT,
-        *(f"export {name}={_quoted(value)}" for name, value in environment.items()),
+        *(f"export {name}={_value(name, value)}" for name, value in environment.items()),
         'mkdir -p -- "$syncLogDateTimeDir" "$syncLogTempDir" "$auditToolLogDateTimeDir"',
         "statuses=",
         *(f'{_command(work)}\nstatuses="$statuses${{statuses:+, }}$?"' for work in works),
@@ -146,6 +153,11 @@ def _command(work: WorkSync) -> str:
         _quoted(os.fspath(work.path)),
     ]
     return " ".join(words)
+
+
+def _value(name: str, value: str) -> str:
+    """Return a variable's value for bash; a proxy that bash was started with goes before, as it has its password."""
+    return f"${{{name}:-{_quoted(value)}}}" if name in PROXIES else _quoted(value)
 
 
 def _quoted(text: str) -> str:

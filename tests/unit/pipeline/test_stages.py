@@ -78,6 +78,13 @@ def test_unknown_errors_are_counted_and_fail_the_object_in_the_end(place: Instal
     assert (item.phase, item.failure_reason, item.unknown_errors) == ("failed", reason, 2)
 
 
+def test_a_single_unknown_error_is_told_as_one(place: Installation, bag: Bagger) -> None:
+    number = place.claimed(bag("W1TEST01"), FIRST)
+    outcome = run_stage(place.context(FIRST, max_unknown_errors=1), raising(KeyError("page")), number)
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == "try_out met an error that isn't known, once; see the cause and the log"
+
+
 def test_a_stage_leaves_what_is_settled_alone(place: Installation, bag: Bagger) -> None:
     failed = place.claimed(bag("W1TEST01"), FIRST)
     run_stage(place.context(FIRST), raising(PermanentError("the page is torn")), failed)

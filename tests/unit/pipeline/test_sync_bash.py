@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.fault_proxy import fault_proxy
 from tests.support.pipeline import Bagger, Installation, change_page, is_archived, tree
 
 from glacier_sync import pipeline
@@ -83,6 +84,25 @@ def test_a_missing_permission_that_shows_late_puts_the_work_off(place: Installat
     assert place.ledger.object(1).unknown_errors == 0
     refusing.unlink()
     assert isinstance(place.run(bin_dir=commands).outcomes[1], Done)
+
+
+# A bash that waits for a program takes no SIGINT.
+@pytest.mark.parametrize(
+    ("program", "told"), [("the bash", "TERM"), ("its first work", "TERM"), ("its first work", "INT")]
+)
+def test_a_bash_that_is_stopped_alone_is_not_counted(place: Installation, bag: Bagger, program: str, told: str) -> None:
+    """By whoever stops a service, or by a person: it says nothing of the object."""
+    number = place.debagged(bag(RID))
+    commands = place.home / "bin"
+    shutil.copytree(place.settings.bin_dir, commands)
+    whom = {"the bash": '"$(ps -o ppid= -p "$PPID" | tr -d " ")"', "its first work": '"$PPID"'}[program]
+    (commands / "cp").write_text(f"#!/usr/bin/env bash\nkill -{told} {whom}\nexec sleep 60\n")
+    (commands / "cp").chmod(0o755)
+    outcome = sync.sync(place.context(bin_dir=commands), number)
+    assert isinstance(outcome, RetryLater)
+    assert place.ledger.object(number).unknown_errors == 0
+    assert isinstance(sync.sync(place.context(), number), Done)
+    assert is_archived(place, bag(RID).works[0])
 
 
 def test_another_sync_of_the_work_is_waited_for(place: Installation, bag: Bagger) -> None:
@@ -316,6 +336,42 @@ def test_images_go_to_the_web(place: Installation, bag: Bagger, monkeypatch: pyt
     }
     assert on_web == {f"web/{RID}/images/{name}": (images / name).read_bytes() for name in tree(images)}
     assert is_archived(place, made.works[0])
+
+
+@pytest.mark.needs("rclone")
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy"])
+@pytest.mark.parametrize("starts", ["glacier-sync run", "the DAG"])
+def test_rclone_asks_the_proxy_that_boto3_asks(
+    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch, variable: str, starts: str
+) -> None:
+    """The name of the web's host leads nowhere."""
+    number = place.debagged(bag(RID))
+    with fault_proxy(place.site.url) as proxy:
+        monkeypatch.setenv(variable, proxy.url.replace("//", "//someone:a-word@"))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://web.invalid")
+        to_web = place.context(web_parent=f"s3://{place.site.bucket}/web")
+        outcome = sync.plan(to_web, number)
+        assert isinstance(outcome, Done)
+        script = outcome.facts["script"]
+        assert "a-word" not in script
+        if starts == "the DAG":
+            # Airflow starts it with nothing but that; keys are in a file.
+            keys = place.home / "credentials"
+            keys.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+            script = f"export AWS_SHARED_CREDENTIALS_FILE={keys}\n{script}"
+            done = subprocess.run(
+                ["bash", "-c", script], env={"SHLVL": "1"}, capture_output=True, text=True, check=True
+            )
+            last_line = done.stdout.rstrip("\n").rpartition("\n")[2]
+        else:
+            last_line = work_sync.run_script(script)
+    assert json.loads(last_line)["statuses"] == [0]
+    written = {path for method, path, _ in proxy.requests if method == "PUT"}
+    to = f"http://web.invalid/{place.site.bucket}/web/{RID}/images/"
+    assert written
+    assert {path[: len(to)] for path in written} == {to}
+    passwords = {headers.get("proxy-authorization") for headers in proxy.headers}
+    assert passwords == {None if starts == "the DAG" else "Basic c29tZW9uZTphLXdvcmQ="}
 
 
 # --- names -------------------------------------------------------------------------

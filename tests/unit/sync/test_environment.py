@@ -80,6 +80,23 @@ def test_only_what_is_known_is_taken_over_and_no_secret(settings: Settings, tmp_
     assert bash_environment(settings, STAMP, inherited)["AWS_SHARED_CREDENTIALS_FILE"] == str(credentials)
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("http://proxy:3128", "http://proxy:3128"),
+        ("proxy:3128", "proxy:3128"),
+        ("http://a-user:secret@proxy:3128", "http://proxy:3128"),
+        ("https://a-user:se/cr@et@proxy:3128/", "https://proxy:3128/"),
+        ("a-user:secret@proxy:3128", "proxy:3128"),
+    ],
+)
+def test_a_proxy_is_taken_over_without_its_password(settings: Settings, given: str, shown: str) -> None:
+    names = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]
+    found = bash_environment(settings, STAMP, {**dict.fromkeys(names, given), "NO_PROXY": ".here,127.0.0.1"})
+    assert {name: found[name] for name in names} == dict.fromkeys(names, shown)
+    assert (found["NO_PROXY"], "no_proxy" in found) == (".here,127.0.0.1", False)
+
+
 def test_a_user_without_a_name_has_a_number(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 2_000_000_001)
     assert bash_environment(settings, STAMP, {})["userName"] == "2000000001"
