@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 
-import psutil
 import pytest
 from tests.faults import invariants
 from tests.faults.cases import Case, boundaries, happen
 from tests.faults.conftest import Note
-from tests.faults.scene import MOUNT, PAUSE, SECONDS, Scene, Scenes, Strike
+from tests.faults.scene import MOUNT, SECONDS, Scene, Scenes, Strike
 from tests.support.disks import remount
 from tests.support.pipeline import Bag, Bagger
 
@@ -102,26 +103,15 @@ def test_an_archive_that_is_read_only(scene: Scene, note: Note) -> None:
 def test_an_archive_that_is_slow(scenes: Scenes, made: Bag, note: Note) -> None:
     """The sync takes longer than a lease lasts, which is renewed meanwhile."""
     with scenes.scene(made, lease_minutes=SHORT_LEASE) as scene:
-        running = scene.start()
-        syncing = _what_syncs(running.pid)
-        for process in syncing:
-            process.suspend()
+        running = scene.stopped("bash copy_to_archive")
+        # The run itself goes on, and waits for its sync.
+        os.kill(running.pid, signal.SIGCONT)
         time.sleep(1.2 * SHORT_LEASE * 60)
         assert not scene.place.run().outcomes
-        for process in syncing:
-            process.resume()
+        os.killpg(running.pid, signal.SIGCONT)
         running.join(SECONDS)
         assert scene.place.kinds().count("claimed") == 1
         note("archive: slow", finished(scene))
-
-
-def _what_syncs(run: int) -> list[psutil.Process]:
-    """Return what a run has started for its sync."""
-    until = time.monotonic() + SECONDS
-    while not (children := psutil.Process(run).children()):
-        assert time.monotonic() < until, "nothing was synced"
-        time.sleep(PAUSE)
-    return children
 
 
 def test_an_archive_without_inodes(scene: Scene, note: Note) -> None:
