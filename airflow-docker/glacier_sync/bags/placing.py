@@ -83,13 +83,17 @@ class BagPlaces:
 
 @dataclass
 class Plan:
-    """Places by the prefixes of the bags, the ``sources``; ``tops`` are the folders put in place at the end."""
+    """Places by the prefixes of the bags, the ``sources``; ``tops`` are the folders put in place at the end.
+
+    ``folder_count`` is how many folders there have to be.
+    """
 
     bags: dict[str, BagPlaces] = field(default_factory=dict)
     sources: list[Bag] = field(default_factory=list)
     tops: list[str] = field(default_factory=list)
     works: list[PlannedWork] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
+    folder_count: int = 0
 
     def folders(self, seen: SeenNames) -> Iterator[str]:
         """Yield the folders that there have to be and weren't ``seen`` yet, each behind those above it."""
@@ -135,9 +139,8 @@ def plan_places(inspections: Sequence[Inspection], to: Path, *, plain: bool = Fa
     for inspection in inspections:
         _plan_bag(plan, inspection, plain=plain)
     folders = SeenNames()
-    for _ in plan.folders(folders):
-        pass
-    room = LONGEST_PATH - len(os.fsencode(to.absolute())) - len("/.unbag-0123456789abcdef/content/")
+    plan.folder_count = sum(1 for _ in plan.folders(folders))
+    room = LONGEST_PATH - len(os.fsencode(to.absolute())) - len("/.unbag-0123456789abcdef/replaced/")
     for inspection in inspections:
         bag = inspection.bag
         if bag.prefix in plan.bags:

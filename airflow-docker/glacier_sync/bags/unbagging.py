@@ -86,7 +86,7 @@ def unbag(
             if not defects:
                 if not replace:
                     space.refuse_existing(plan.tops)
-                require_space(space.content, source.space_needed(), keep_free=keep_free)
+                require_space(space.content, source.space_needed(plan.folder_count), keep_free=keep_free)
                 defects += make_folders(space.content, plan.folders(SeenNames()))
             if not defects:
                 target = Target(space.content, plan.place, space.lock_fd)

@@ -17,7 +17,6 @@ from glacier_sync.bags.defects import DamagedZip, Defect, NotAZip
 from glacier_sync.bags.division import divide
 from glacier_sync.bags.entries import ZipFiles, judge
 from glacier_sync.bags.errors import reading, unreadable
-from glacier_sync.bags.files import SeenNames
 from glacier_sync.bags.records import NoDirectoryError
 from glacier_sync.bags.sources import Bag, DamagedFileError, Listing
 from glacier_sync.hashing.entries import DamagedEntryError, Entry, EntryReader
@@ -82,14 +81,9 @@ class ZipSource:
         """Return where the zip holds a file of a bag, by its number there."""
         return self._entry(_entry_number(bag, number))
 
-    def space_needed(self) -> int:
-        """Return how many bytes of disk the files take, in blocks of 4 KiB, and their folders."""
-        folders = SeenNames()
-        blocks = 0
-        for name, size in self._files.items():
-            folders.add(name.rpartition("/")[0])
-            blocks += -(-size // _DISK_BLOCK)
-        return _DISK_BLOCK * (blocks + len(folders))
+    def space_needed(self, folders: int) -> int:
+        """Return how many bytes of disk the files take, in blocks of 4 KiB, and so many folders."""
+        return _DISK_BLOCK * (folders + sum(-(-size // _DISK_BLOCK) for _, size in self._files.items()))
 
     def _entry(self, number: int) -> Entry:
         record = self._directory[number]

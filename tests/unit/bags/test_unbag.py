@@ -199,6 +199,17 @@ def test_too_little_space_is_told_before_anything_is_written(tmp_path: Path) -> 
     assert not (tmp_path / "to").exists()
 
 
+def test_every_folder_takes_space_however_many_lie_in_one_another(tmp_path: Path) -> None:
+    bag = BagBuilder(payload={f"W1/images/{'d/' * 1000}1": b""})
+    empty = [ZipEntry(f"W1.bag/data/W1/archive/{number}/".encode(), mode=0o40755) for number in range(500)]
+    path = write_zip(tmp_path / "W1.bag.zip", [*bag.entries(), *empty])
+    with pytest.raises(bags.NoSpaceError) as caught:
+        bags.unbag(path, tmp_path / "to", workers=1, keep_free=2**50)
+    assert caught.value.needed is not None
+    # W1, its folder of tag files, images, archive and what lies in them, and the tag files themselves.
+    assert caught.value.needed // 4096 == 4 + 1000 + 500 + 4
+
+
 def test_a_full_disk_is_no_defect_and_leaves_nothing(tmp_path: Path) -> None:
     # A limit of this process on the size of files stands in for a disk that refuses.
     path = BagBuilder(payload={"W1/images/1": bytes(3_000_000)}).zip(tmp_path)
