@@ -11,14 +11,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from glacier_sync.bags.disk import rename_to_new, sync_filesystem, sync_folder
+from glacier_sync.bags.disk import remove_tree, rename_to_new, sync_filesystem, sync_folder
 from glacier_sync.bags.errors import BusyError, PathError, WorkExistsError, writing
 from glacier_sync.bags.interrupts import closed_whole, interrupts_held_back
 from glacier_sync.bags.names import shown
@@ -122,7 +121,7 @@ class Workspace:
     def _empty(self) -> None:
         for path in (self.content, self._replaced):
             if path.exists():
-                shutil.rmtree(path)
+                remove_tree(path)
         (self._folder / "journal.part").unlink(missing_ok=True)
 
 

@@ -130,3 +130,23 @@ def test_a_rename_never_replaces(tmp_path: Path) -> None:
         rename_to_new(tmp_path / "c", tmp_path / "d")
     rename_to_new(tmp_path / "a", tmp_path / "c")
     assert {item.name for item in tmp_path.iterdir()} == {"b", "c"}
+
+
+def test_folders_one_in_the_other_are_removed_however_many(tmp_path: Path) -> None:
+    to, name = tmp_path / "to", "W1/images/" + "d/" * 1500 + "1"
+    with pytest.raises(bags.InvalidBagError):
+        bags.unbag(BagBuilder(payload={name: b"1"}, overrides={f"data/{name}": b"?"}).zip(tmp_path), to, workers=1)
+    assert not to.exists()
+
+
+def test_a_work_with_the_longest_path_that_is_unpacked_can_be_replaced(tmp_path: Path) -> None:
+    to, name = tmp_path / "to", "W1/images/" + "d/" * 2030
+    with pytest.raises(bags.InvalidBagError, match="is too long a path below") as caught:
+        bags.unbag(BagBuilder(payload={f"{name}1": b""}).zip(tmp_path), to, workers=1)
+    found = re.search(r"expected (\d+) bytes at most", str(caught.value))
+    assert found
+    longest = name[: int(found[1]) - 1] + "1"
+    bags.unbag(BagBuilder(payload={longest: b""}).zip(tmp_path), to, workers=1)
+    bags.unbag(BagBuilder().zip(tmp_path), to, workers=1, replace=True)
+    assert [path.name for path in to.iterdir()] == ["W1"]
+    assert sorted(path.name for path in (to / "W1").iterdir()) == ["W1.bag", "images", "sources"]
