@@ -24,7 +24,8 @@ def iam_policy(
     """Print the IAM policy that intake.yml and the web images need, and no more.
 
     The profile "default" is what queues without a profile use, and the web images.
-    Example: glacier-sync iam-policy --profile ap_northeast > policy.json
+
+    Example: glacier-sync iam-policy > policy.json
     """
     settings = configured()
     queues = load_intake(settings.intake)
