@@ -29,8 +29,8 @@ Lays out a deployment of the appliance, or updates one: a running one keeps runn
 On an update only -d is needed: what isn't given stays as it is.
 
 Environment: each option as DEPLOY_<OPTION>, with DEPLOY_MODE=dev|prod and DEPLOY_DRY_RUN=1;
-an option goes before its variable. AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE say
-where your AWS files are.
+an option goes before its variable. COMPOSE_AIRFLOW_IMAGE names the image of a new deployment
+(default: bdrc-airflow), AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE your AWS files.
 END
 }
 

@@ -21,7 +21,7 @@ from glacier_sync.errors import ConfigurationError, GlacierSyncError, TransientE
 HELP = """Restored Glacier objects become verified, audited, archived works.
 
 Exit status: 0 done; 1 done, and something failed; 2 wrong use or configuration,
-nothing was changed; 3 try again later.
+nothing was changed; 3 try again later; 130 stopped by Ctrl-C.
 """
 
 
