@@ -168,19 +168,24 @@ is_alive() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [^ZX]* ]]; }
 }
 
 @test "a port that is taken is one clear line" {
+    load support/ports
+    port=$(free_ports 1)
     python3 -c '
 import socket, sys, time
-taken = socket.create_server(("127.0.0.1", 0))
-print(taken.getsockname()[1], file=open(sys.argv[1], "w"), flush=True)
-time.sleep(60)' "$FOLDER/port" 3>&- &
-    until [ -s "$FOLDER/port" ]; do sleep 0.1; done
-    run in_script "require_free_port $(<"$FOLDER/port")"
+taken = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+open(sys.argv[2], "w").close()
+time.sleep(600)' "$port" "$FOLDER/taken" 3>&- &
+    until [ -e "$FOLDER/taken" ]; do
+        kill -0 $!
+        sleep 0.1
+    done
+    run in_script "require_free_port $port"
     kill $!
     [ "$status" -eq 2 ]
     [ "${#lines[@]}" -eq 1 ]
-    [[ $output == *"port $(<"$FOLDER/port") on 127.0.0.1 can't be used (Address already in use)"* ]]
+    [[ $output == *"port $port on 127.0.0.1 can't be used (Address already in use)"* ]]
     wait $! || true
-    run in_script "require_free_port $(<"$FOLDER/port")"
+    run in_script "require_free_port $port"
     [ "$status" -eq 0 ]
 }
 
