@@ -55,6 +55,9 @@ from glacier_sync.hashing.digests import SUPPORTED, WEAK
 _LARGEST_DECLARATION = 4 << 10
 _LARGEST_METADATA = 16 << 20
 _LARGEST_LIST = 1 << 30
+_MOST_MANIFESTS = 100
+"""Each is held against all others, and takes some bytes for every file; there are some dozen algorithms."""
+
 _MOST_UNFETCHED = 100_000
 """Of so many files that are to be fetched it is known that they are told as such; others are told as missing too."""
 
@@ -91,6 +94,7 @@ class _Inspector:
         self._defects = Findings(bag.prefix or bag.name, bag.defects)
         self._warnings = Findings(bag.prefix or bag.name)
         self._tags: dict[str, int] = {}
+        self._manifests: list[Manifest] = []
         self._declaration = Declaration()
         self._has_fetch = False
         self._unfetched: set[int] = set()
@@ -106,6 +110,7 @@ class _Inspector:
                 found.bytes += size
             else:
                 self._tags[name] = size
+        self._manifests = list(filter(None, map(Manifest.named, sorted(self._tags))))
         self._judge_structure(found)
         self._judge_oxum(found)
         self._find_unfetched()
@@ -130,7 +135,7 @@ class _Inspector:
         has_payload = found.files or any(f"{name}/".startswith(PAYLOAD_PREFIX) for name in self._bag.folders)
         if not has_payload:
             self._defects.append(MissingElement(self._path(PAYLOAD_PREFIX), "isn't in the bag", "its payload"))
-        if not any(manifest and not manifest.of_tags for manifest in map(Manifest.named, self._tags)):
+        if all(manifest.of_tags for manifest in self._manifests):
             wanted = self._path("manifest-sha512.txt")
             self._defects.append(MissingElement(wanted, "isn't in the bag", "a payload manifest"))
 
@@ -180,15 +185,15 @@ class _Inspector:
         return known[0] if known and None not in known else None
 
     def _match_manifests(self) -> None:
-        for name in sorted(self._tags):
-            manifest = Manifest.named(name)
-            if manifest is None:
-                continue
+        if len(self._manifests) > _MOST_MANIFESTS:
+            path, what = self._path(self._manifests[_MOST_MANIFESTS].file), f"is one of {len(self._manifests)} manifests"
+            self._defects.append(InvalidTagFile(path, what, f"{_MOST_MANIFESTS} at most"))
+        for manifest in self._manifests[:_MOST_MANIFESTS]:
             if not manifest.supported:
-                known = ", ".join(SUPPORTED)
-                self._defects.append(UnsupportedAlgorithm(self._path(name), manifest.algorithm, known))
+                path, known = self._path(manifest.file), ", ".join(SUPPORTED)
+                self._defects.append(UnsupportedAlgorithm(path, manifest.algorithm, known))
             column = Column(manifest, len(self._bag.files))
-            if self._is_readable(name, _LARGEST_LIST):
+            if self._is_readable(manifest.file, _LARGEST_LIST):
                 with self._damage_told():
                     self._match(manifest, column)
                     self._columns.append(column)
@@ -254,10 +259,9 @@ class _Inspector:
     def _judge_tag_manifests(self) -> None:
         """Tell which payload manifests a tag manifest should list (RFC 8493 §2.2.1)."""
         for column in self._of_tags():
-            for name in sorted(self._tags):
-                manifest = Manifest.named(name)
-                if manifest and not manifest.of_tags and self._bag.files.number(name) not in column:
-                    self._defects.append(UnlistedFile(self._path(name), column.manifest.file))
+            for manifest in self._manifests[:_MOST_MANIFESTS]:
+                if not manifest.of_tags and self._bag.files.number(manifest.file) not in column:
+                    self._defects.append(UnlistedFile(self._path(manifest.file), column.manifest.file))
 
     def _warn(self, found: Inspection) -> None:
         if found.algorithms and WEAK.issuperset(found.algorithms):
@@ -270,13 +274,13 @@ class _Inspector:
             wanted = "what says whose bag it is, and its Oxum"
             self._warnings.append(MissingTagFile(self._path(info), "isn't in the bag", wanted))
         of_tags = self._of_tags()
-        if not any(manifest and manifest.of_tags for manifest in map(Manifest.named, self._tags)):
+        if not any(manifest.of_tags for manifest in self._manifests):
             path, wanted = self._path("tagmanifest-sha512.txt"), "a tag manifest, which proves the tag files"
             self._warnings.append(MissingTagFile(path, "isn't in the bag", wanted))
-        for name in sorted(self._tags) if of_tags else ():
-            manifest = Manifest.named(name)
+        proofs = {manifest.file for manifest in self._manifests if manifest.of_tags}
+        for name in sorted(self._tags.keys() - proofs) if of_tags else ():
             number = self._bag.files.number(name)
-            if not (manifest and manifest.of_tags) and not any(number in column for column in of_tags):
+            if not any(number in column for column in of_tags):
                 what = "isn't listed in any tag manifest, so nothing proves it"
                 self._warnings.append(UnlistedTagFile(self._path(name), what, "every tag file in one"))
         self._warnings.extend(odd_names(self._bag.files, self._bag.prefix))

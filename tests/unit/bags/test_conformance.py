@@ -193,6 +193,15 @@ def test_absurd_tag_files_end_in_a_defect_soon(name: str, write: Write, tmp_path
     assert time.process_time() - begun < 60
 
 
+@pytest.mark.parametrize("kind", ["manifest", "tagmanifest"])
+def test_very_many_manifests_end_in_a_defect_soon(kind: str, write: Write, tmp_path: Path) -> None:
+    bag = BagBuilder(tag_algorithms=(), overrides={f"{kind}-x{number:05}.txt": b"" for number in range(5_000)})
+    path = write(bag, tmp_path)
+    begun = time.process_time()
+    assert f"{kind}-x00099.txt: is one of 5001 manifests: expected 100 at most" in defects_of(path)
+    assert time.process_time() - begun < 20
+
+
 def test_of_very_many_defects_the_first_are_told_and_the_others_counted(tmp_path: Path) -> None:
     bag = BagBuilder(info="A: b\n")
     lines = b"".join(b"%0128d  data/W1/images/%d\n" % (0, number) for number in range(MOST_OF_A_KIND + 5))
