@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import psutil
 from tests.appliance.engine import PROJECT
 from tests.support.ports import free_port
 
@@ -26,6 +28,7 @@ T = TypeVar("T")
 UID = 1001 if os.geteuid() == 0 else os.geteuid()
 DAG_ID = "sqs_scheduled_dag"
 REGION, BUCKET, QUEUE = "us-east-1", "manifest.bdrc.org", "ManifestReadyToIntake"
+_PROJECT = "tests-of-glacier-sync-"
 SOURCE_PARTS = ("bdrc-docker-compose.yml", "airflow-docker/dags", "airflow-docker/plugins", "config")
 
 
@@ -173,9 +176,10 @@ def running_deployment(image: str, root: Path) -> Iterator[Deployment]:
         for folder in (root, *root.parents[:3]):
             # What is open to all already, as the machine's folder for temporary files is, stays as it is.
             folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o055)
+    remove_abandoned()
     made = Deployment(
         # The folder's name is the project's, which the engine has for all its users.
-        folder=root / f"glacier-sync-{os.getpid()}-{root.name}",
+        folder=root / f"{_PROJECT}{os.getpid()}-{root.name}",
         source=copy_source(root / "source"),
         image=image,
         port=free_port(),
@@ -194,6 +198,15 @@ def running_deployment(image: str, root: Path) -> Iterator[Deployment]:
         yield made
     finally:
         made.remove()
+
+
+def remove_abandoned() -> None:
+    """End the deployments of tests that were killed, or interrupted and not waited for."""
+    form = '{{.Label "com.docker.compose.project"}}'
+    listed = subprocess.run(["docker", "ps", "-a", "--format", form], capture_output=True, text=True, check=True)
+    for name in set(re.findall(rf"^{_PROJECT}\d+-.*", listed.stdout, re.MULTILINE)):
+        if not psutil.pid_exists(int(name.removeprefix(_PROJECT).partition("-")[0])):
+            subprocess.run(["docker", "compose", "-p", name, "down", "--volumes", "--timeout", "5"], check=True)
 
 
 def derived_image(docker: Callable[..., str], base: str, name: str, files: Sequence[tuple[Path, str]]) -> str:
