@@ -20,6 +20,7 @@ from glacier_sync import errors
 from glacier_sync.cli.app import HELP, application
 from glacier_sync.cli.commands import commands
 from glacier_sync.demo.__main__ import app as demo_app
+from glacier_sync.pipeline.destination import UPDATE_STOPPED
 from glacier_sync.settings import IntakeQueue, Settings, load_intake
 from glacier_sync.sync import SyncOptions, load_options
 
@@ -128,6 +129,23 @@ def test_no_command_that_is_shown_has_a_secret_among_its_arguments(document: Pat
     # Everybody on the host can read the arguments of a program.
     for before in re.findall(r"`([^`]*)\$\((?:sudo )?cat \S*secrets/", document.read_text(encoding="utf-8")):
         assert "<<<" in before
+
+
+def sources() -> str:
+    """The texts of the programs, those that are written in several parts in one."""
+    code = [*PACKAGE.rglob("*.py"), *PROJECT.glob("*.sh"), *PROJECT.glob("bin/*.sh")]
+    text = re.sub(r'"\s+f?"', "", "".join(path.read_text(encoding="utf-8") for path in code))
+    return text.replace("{destination.UPDATE_STOPPED}", UPDATE_STOPPED)
+
+
+@pytest.mark.parametrize("document", ["docs/operations.md", "docs/sync.md"])
+def test_the_messages_that_are_quoted_are_the_programs(document: str) -> None:
+    code = sources()
+    rows = re.findall(r"^\| (.+?) \| ", text_of(document).partition("| what you see |")[2], re.MULTILINE)
+    quoted = [message for row in rows for message in re.findall('"(.+?)"', re.sub("`.*?`", "", row))]
+    assert quoted
+    for part in {part.strip() for message in quoted for part in message.split("…")}:
+        assert part in code, part
 
 
 def test_every_exit_status_is_documented() -> None:
