@@ -134,7 +134,8 @@ note_own_copy() {
     local note
     [[ -n ${claimFile:-} ]] || return 0
     note=${claimFile%/*}/.copied-$WORK
-    { stat --format=%i -- "$PARTIAL" >"$note" && sync -- "$note"; } ||
+    # An inode's number is given again when it is free: with its birth it tells one copy.
+    { LC_ALL=C stat --format='%i %.9W' -- "$PARTIAL" >"$note" && sync -- "$note"; } ||
         fail "can't write $note: expected room for it, and that this user may write there; see to that, then sync again"
 }
 

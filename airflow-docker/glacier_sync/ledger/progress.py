@@ -126,7 +126,7 @@ def update_work(
     if before == (work.phase, work.destination, work.audit, work.reason):
         return
     work.synced_on = transaction.now if phase is Phase.SYNCED else None
-    details = {"rid": rid, "destination": work.destination, "audit": work.audit, "reason": reason}
+    details = {"rid": rid, "phase": phase, "destination": work.destination, "audit": work.audit, "reason": reason}
     message = f"work {rid} is {phase}" + (f": {reason}" if reason else "")
     transaction.append(row, EventKind.WORK_UPDATED, message, run=run.name, details=details)
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from glacier_sync.errors import ConfigurationError, GlacierSyncError
 from glacier_sync.ledger import Ledger, Run
 from glacier_sync.pipeline import destination, fixity, manifests, work_sync
+from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.fixity import FixityReport
 from glacier_sync.pipeline.judging import Judge, WorkResult
-from glacier_sync.pipeline.own_copy import SYNCED_BY_HAND
+from glacier_sync.pipeline.own_copy import SYNCED_BY_HAND, SYNCING_BY_HAND, HandCopies, latest_event
 from glacier_sync.pipeline.work_sync import PlannedWork
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
@@ -86,12 +87,19 @@ class ByHand:
     def _synced(self, planned: Sequence[PlannedWork]) -> list[WorkResult]:
         if not planned:
             return []
+        own = HandCopies(self.ledger, {work.rid: self._announced(work) for work in planned})
         try:
             last_line = work_sync.run_script(work_sync.script(self.settings, self.stamp, planned, {}))
-            judge = Judge(self.settings, self.stamp, work_sync.parse_result(last_line), self.progress("fixity"))
+            judge = Judge(self.settings, self.stamp, work_sync.parse_result(last_line), self.progress("fixity"), own)
         except GlacierSyncError as error:
             return [WorkResult(work.rid, unsettled=error) for work in planned]
         return judge.works({work.rid: work.folder for work in planned})
+
+    def _announced(self, work: PlannedWork) -> int:
+        """Tell of what is to be done with a work, for a run that has it too; return the number of its latest event."""
+        message = f"syncing by hand from {work.folder}: the archive's copy is {work.standing}"
+        self.ledger.remark(work.rid, Run.by_hand(), message, {SYNCING_BY_HAND: work.standing is not Standing.EQUAL})
+        return latest_event(self.ledger, work.rid)
 
     def _settle(self, folder: Path, result: WorkResult) -> None:
         if result.unsettled:

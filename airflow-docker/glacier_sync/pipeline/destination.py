@@ -92,10 +92,10 @@ def has_traces(place: Path) -> bool:
 def discard_half_copy(place: Path) -> None:
     """Remove what a stopped sync has copied of a new work, whose place is locked; an update's is left for the next one.
 
-    Raises ArchiveUnwritableError.
+    Somebody else may have brought the work since. Raises ArchiveUnwritableError.
     """
     partial = _partial(place)
-    if os.path.lexists(place) or not partial.is_dir():
+    if not partial.is_dir() or (os.path.lexists(place) and update_was_stopped(place)):
         return
     with _writing(partial):
         shutil.rmtree(partial)

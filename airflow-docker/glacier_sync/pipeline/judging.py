@@ -12,7 +12,7 @@ from glacier_sync import audit
 from glacier_sync.errors import GlacierSyncError
 from glacier_sync.pipeline import destination, work_sync
 from glacier_sync.pipeline.destination import Standing
-from glacier_sync.pipeline.own_copy import OwnCopies
+from glacier_sync.pipeline.own_copy import HandCopies, OwnCopies
 from glacier_sync.pipeline.work_sync import ScriptFailedError, SyncPostponedError
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
@@ -40,14 +40,14 @@ class WorkResult:
 class Judge:
     """Judges the works of one run of the bash, by its result.
 
-    ``own`` tells whether a copy still is what that run has made; by hand nobody else knows of it.
+    ``own`` tells whether a copy still is what that run has made.
     """
 
     settings: Settings
     stamp: datetime
     result: Mapping[str, Any]
     progress: Progress
-    own: OwnCopies | None = None
+    own: OwnCopies | HandCopies | None = None
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -105,6 +105,8 @@ class Judge:
         with destination.locked(destination.place_of(self.settings, folder.name)):
             found = destination.examine(self.settings, folder, progress=self.progress)
             if found.standing is Standing.EQUAL:
+                if self.own is not None:
+                    self.own.compared(folder.name)
                 return None
             if found.standing is Standing.ABSENT:
                 if status:

@@ -14,12 +14,9 @@ from glacier_sync.errors import GlacierSyncError, TransientError, one_line
 from glacier_sync.ledger import Ledger, LedgerObject, Phase
 from glacier_sync.pipeline import destination, working
 from glacier_sync.pipeline.context import Context
-from glacier_sync.pipeline.own_copy import OwnCopies
+from glacier_sync.pipeline.own_copy import UPDATING, OwnCopies
 
 log = logging.getLogger(__name__)
-
-UPDATING = "updating"
-"""The detail of an event that tells that the archive's copy of a work, whose RID it is, is to be updated."""
 
 
 class InOtherHandsError(TransientError):
@@ -68,8 +65,10 @@ def stopped_updates(ledger: Ledger, item: LedgerObject) -> list[str]:
 
 def _clear_archive(context: Context, item: LedgerObject, rid: str) -> None:
     place, note = destination.place_of(context.settings, rid), working.copy_note(context.settings, item, rid)
+    # Only a marker tells an archive whose folder is gone from one that is away.
+    is_gone = bool(context.settings.archive_marker) and not place.parent.is_dir()
     destination.require_root(context.settings, rid)
-    if not note.exists() and not destination.has_traces(place):
+    if is_gone or not (note.exists() or destination.has_traces(place)):
         return
     with destination.locked(place):
         _require_free(context, rid)

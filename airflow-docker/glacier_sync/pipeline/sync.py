@@ -15,12 +15,12 @@ from pathlib import Path
 
 from glacier_sync.errors import PermanentError, TransientError
 from glacier_sync.ledger import LedgerObject, Phase, Way
-from glacier_sync.pipeline import destination, leftovers, manifests, watched, work_sync, working
+from glacier_sync.pipeline import destination, manifests, watched, work_sync, working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.judging import Judge, WorkResult
 from glacier_sync.pipeline.outcome import Done, Outcome
-from glacier_sync.pipeline.own_copy import OwnCopies
+from glacier_sync.pipeline.own_copy import UPDATING, OwnCopies
 from glacier_sync.pipeline.stage import Stage, run_stage
 from glacier_sync.pipeline.work_sync import PlannedWork
 from glacier_sync.progress import Progress
@@ -88,9 +88,11 @@ def _planned(context: Context, item: LedgerObject, folder: Path, progress: Progr
     work = work_sync.plan_work(context.settings, context.logical_date, folder, progress)
     if work.standing is Standing.NOT_WANTED and work.options.web and context.settings.web_parent:
         return _refused_if_web_is_newer(context, item, work)
+    own = OwnCopies(context, item)
+    if work.standing is Standing.EQUAL:
+        own.compared(work.rid)
     if work.place is None or work.standing not in {Standing.DIFFERENT, Standing.REPLACED}:
         return work
-    own = OwnCopies(context, item)
     with destination.locked(work.place):
         if not own.is_own(work.rid, work.place):
             return _refused_if_older(context, item, work)
@@ -131,7 +133,7 @@ def _refused_if_web_is_newer(context: Context, item: LedgerObject, work: Planned
 def _record_plan(context: Context, item: LedgerObject, work: PlannedWork) -> None:
     if work.standing is Standing.REPLACED:
         message = f"updating the archive's copy of {work.rid} at {work.place}: {work.differences}"
-        context.ledger.note(item.id, context.run, message, {leftovers.UPDATING: work.rid})
+        context.ledger.note(item.id, context.run, message, {UPDATING: work.rid})
     settled = any(known.rid == work.rid and known.phase.is_terminal for known in item.works)
     if settled and not work.refusal:
         # By a try that ended before the others were: the work is judged anew.
@@ -155,9 +157,6 @@ def _judge(context: Context, item: LedgerObject, *, last_line: str) -> Done:
     manifests.keep(context.settings, item, synced)
     failures = [work.reason or work.rid for work in works if work.phase is Phase.FAILED]
     if failures:
-        for rid in folders:
-            # All copies were compared: none is left to whoever clears up after this attempt.
-            working.copy_note(context.settings, item, rid).unlink(missing_ok=True)
         raise SyncFailedError(
             "; ".join(failures), cause=f"logs: {work_sync.log_folder(context.settings, context.logical_date)}"
         )

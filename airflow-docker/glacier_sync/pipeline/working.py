@@ -64,7 +64,7 @@ def sync_has_begun(settings: Settings, item: LedgerObject) -> bool:
 
 
 def copy_note(settings: Settings, item: LedgerObject, rid: str) -> Path:
-    """Return the file in which the bash of a sync notes the inode of the copy that it has made of a work."""
+    """Return the file in which the bash of a sync notes which copy it has made of a work."""
     return unbagged_dir(settings, item) / f".copied-{rid}"
 
 

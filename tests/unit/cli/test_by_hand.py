@@ -43,7 +43,7 @@ def test_an_unbagged_work_is_synced(command: Command, place: Installation, work:
     assert ended.out.splitlines()[0] == f"{RID}: by hand"
     assert ended.out.endswith(f"note: synced by hand from {work}: equal to its bag\n")
     (told,) = command("status", RID, "--json").facts
-    assert (told["name"], [event["kind"] for event in told["events"]]) == (RID, ["note"])
+    assert (told["name"], [event["kind"] for event in told["events"]]) == (RID, ["note", "note"])
 
 
 def test_syncing_it_again_changes_nothing(command: Command, place: Installation, work: Path) -> None:

@@ -142,12 +142,13 @@ def test_what_is_done_by_hand_is_recorded(place: Installation, bag: Bagger) -> N
     to = place.archived(RID)
     remarks = place.ledger.remarks(RID)
     assert [event.message for event in remarks] == [
+        f"syncing by hand from {folder}: the archive's copy is absent",
         f"synced by hand from {folder}: equal to its bag",
         f"fixity of {to} checked by hand: intact",
         f"synced by hand from {folder}: failed: {RID} isn't what its bag's manifest says: "
         f"1 changed (archive/{RID}-I0001/I00010001.jpg); unpack its bag again",
     ]
-    assert remarks[0].details == {"rid": RID, "path": str(folder), "audit": "Passed", "synced by hand": True}
+    assert remarks[1].details == {"rid": RID, "path": str(folder), "audit": "Passed", "synced by hand": True}
     place.synced(bag(RID))
     change_page(to)
     by_hand(place).fixity(RID)

@@ -139,6 +139,29 @@ def test_the_working_data_stays_while_the_archive_is_away(
     assert (names(place), place.working_data()) == ([], [])
 
 
+def test_the_working_data_goes_if_there_is_no_folder_any_more(place: Installation, bag: Bagger) -> None:
+    """Where the marker tells that this is the archive."""
+    killed_at(place, bag(RID), None)
+    forget(place)
+    folder = place.archived(RID).parent
+    shutil.rmtree(folder)
+    leftovers.sweep(place.context())
+    assert place.working_data() != []
+    (folder.parent / ".archive").touch()
+    leftovers.sweep(place.context(archive_marker=".archive"))
+    assert (place.working_data(), folder.exists()) == ([], False)
+
+
+def test_a_half_copy_goes_though_somebody_has_brought_the_work_meanwhile(place: Installation, bag: Bagger) -> None:
+    killed_at(place, bag(RID), "cp")
+    other = bag(RID, change=change_page).works[0]
+    shutil.copytree(other, place.archived(RID))
+    (outcome,) = place.run().outcomes.values()
+    assert isinstance(outcome, Failed)
+    assert names(place) == [RID]
+    assert is_archived(place, other)
+
+
 def test_the_working_data_stays_while_another_sync_has_the_place(place: Installation, bag: Bagger) -> None:
     killed_at(place, bag(RID), "cp")
     forget(place)

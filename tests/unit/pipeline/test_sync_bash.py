@@ -1,4 +1,4 @@
-"""The bash between the halves of a sync: its logs, its ends, its web, a kill, and names of any kind."""
+"""The bash between the halves of a sync: its logs, its ends, a kill, and names of any kind."""
 
 import json
 import os
@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.fault_proxy import fault_proxy
-from tests.support.pipeline import Bagger, Installation, change_page, is_archived, tree
+from tests.support.pipeline import Bagger, Installation, is_archived
 
 from glacier_sync import pipeline
 from glacier_sync.errors import PermanentError
@@ -231,59 +230,6 @@ def test_a_judge_that_is_killed_judges_again(place: Installation, bag: Bagger) -
     assert place.kinds(number).count("synced") == 1
 
 
-def test_a_damaged_copy_that_a_killed_try_has_left_is_set_aside_and_made_again(
-    place: Installation, bag: Bagger
-) -> None:
-    """As if each run had been killed between the copy and its comparison with the bag."""
-    number = place.debagged(bag(RID))
-    to = place.archived(RID)
-    for _ in range(2):
-        work_sync.run_script(place.planned(number))
-        change_page(to)
-    assert isinstance(sync.sync(place.context(), number), Done)
-    assert is_archived(place, bag(RID).works[0])
-    first = f".{RID}.damaged-2026-03-01_07.00.00"
-    assert sorted(path.name for path in to.parent.iterdir()) == [first, f"{first}-2", RID]
-    told = [event.message for event in place.ledger.events(number) if "isn't what the bag holds" in event.message]
-    assert told == [
-        f"{RID}: the copy that an earlier try made at {to} isn't what the bag holds: 1 changed "
-        f"(archive/{RID}-I0001/I00010001.jpg); it was moved to {to.with_name(name)}, to be removed when the "
-        "disk has been looked at, and the work is copied again"
-        for name in (first, f"{first}-2")
-    ]
-
-
-def test_a_copy_that_somebody_has_brought_after_a_kill_is_not_set_aside(place: Installation, bag: Bagger) -> None:
-    number = place.debagged(bag(RID))
-    work_sync.run_script(place.planned(number))
-    to = place.archived(RID)
-    shutil.copytree(to.rename(to.with_name("away")), to)
-    change_page(to)
-    outcome = sync.sync(place.context(), number)
-    assert isinstance(outcome, Failed)
-    assert outcome.reason.startswith(f"{RID}: the archive has a different copy at {to}: 1 changed ")
-    assert to.is_dir()
-
-
-def test_a_copy_that_another_object_was_synced_to_after_a_kill_is_not_set_aside(
-    place: Installation, bag: Bagger
-) -> None:
-    number, other = place.debagged(bag(RID)), Run.of_dag_run("dag", "other")
-    work_sync.run_script(place.planned(number))
-    newer = bag(RID, change=change_page)
-    place.restored(newer, key=f"newer/{RID}.bag.zip")
-    assert pipeline.get_restored_object_messages(place.context(other)) == ([], [])
-    place.ledger.release(number, Run.of_this_process(), "its run was killed")
-    place.say({"sync": {"replace": True}})
-    for stage in (pipeline.download_from_messages, pipeline.debag_downloads, sync.sync):
-        assert isinstance(stage(place.context(other), number + 1), Done)
-    place.say({})
-    outcome = sync.sync(place.context(), number)
-    assert isinstance(outcome, Failed)
-    assert f"the archive's different copy at {place.archived(RID)} is newer, of object {number + 1} " in outcome.reason
-    assert is_archived(place, newer.works[0])
-
-
 KILLED_RSYNC = """#!/usr/bin/env bash
 PATH=${PATH#*:} rsync --exclude='*.tif' "$@"
 kill -KILL "$PPID"
@@ -316,62 +262,6 @@ def test_an_update_that_was_stopped_is_told_where_the_site_replaces_no_longer(pl
     place.run()
     assert is_archived(place, newer.works[0])
     assert [path.name for path in place.archived(RID).parent.iterdir()] == [RID]
-
-
-# --- the web -----------------------------------------------------------------------
-
-
-@pytest.mark.needs("rclone")
-def test_images_go_to_the_web(place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_REGION", "ap-northeast-2")
-    made = bag(RID)
-    place.restored(made)
-    (outcome,) = place.run(web_parent=f"s3://{place.site.bucket}/web").outcomes.values()
-    assert isinstance(outcome, Done), outcome
-    listed = place.site.client.s3.list_objects_v2(Bucket=place.site.bucket, Prefix="web/")["Contents"]
-    images = made.works[0] / "images"
-    on_web = {
-        item["Key"]: place.site.client.s3.get_object(Bucket=place.site.bucket, Key=item["Key"])["Body"].read()
-        for item in listed
-    }
-    assert on_web == {f"web/{RID}/images/{name}": (images / name).read_bytes() for name in tree(images)}
-    assert is_archived(place, made.works[0])
-
-
-@pytest.mark.needs("rclone")
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy"])
-@pytest.mark.parametrize("starts", ["glacier-sync run", "the DAG"])
-def test_rclone_asks_the_proxy_that_boto3_asks(
-    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch, variable: str, starts: str
-) -> None:
-    """The name of the web's host leads nowhere."""
-    number = place.debagged(bag(RID))
-    with fault_proxy(place.site.url) as proxy:
-        monkeypatch.setenv(variable, proxy.url.replace("//", "//someone:a-word@"))
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://web.invalid")
-        to_web = place.context(web_parent=f"s3://{place.site.bucket}/web")
-        outcome = sync.plan(to_web, number)
-        assert isinstance(outcome, Done)
-        script = outcome.facts["script"]
-        assert "a-word" not in script
-        if starts == "the DAG":
-            # Airflow starts it with nothing but that; keys are in a file.
-            keys = place.home / "credentials"
-            keys.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
-            script = f"export AWS_SHARED_CREDENTIALS_FILE={keys}\n{script}"
-            done = subprocess.run(
-                ["bash", "-c", script], env={"SHLVL": "1"}, capture_output=True, text=True, check=True
-            )
-            last_line = done.stdout.rstrip("\n").rpartition("\n")[2]
-        else:
-            last_line = work_sync.run_script(script)
-    assert json.loads(last_line)["statuses"] == [0]
-    written = {path for method, path, _ in proxy.requests if method == "PUT"}
-    to = f"http://web.invalid/{place.site.bucket}/web/{RID}/images/"
-    assert written
-    assert {path[: len(to)] for path in written} == {to}
-    passwords = {headers.get("proxy-authorization") for headers in proxy.headers}
-    assert passwords == {None if starts == "the DAG" else "Basic c29tZW9uZTphLXdvcmQ="}
 
 
 # --- names -------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""The images of works on their way to the web, as the pipeline sends them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+from tests.support.fault_proxy import fault_proxy
+from tests.support.pipeline import Bagger, Installation, is_archived, tree
+
+from glacier_sync.pipeline import Done, sync, work_sync
+
+pytestmark = [pytest.mark.needs("rsync"), pytest.mark.needs("rclone")]
+
+RID = "W1TEST01"
+
+
+def test_images_go_to_the_web(place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "ap-northeast-2")
+    made = bag(RID)
+    place.restored(made)
+    (outcome,) = place.run(web_parent=f"s3://{place.site.bucket}/web").outcomes.values()
+    assert isinstance(outcome, Done), outcome
+    listed = place.site.client.s3.list_objects_v2(Bucket=place.site.bucket, Prefix="web/")["Contents"]
+    images = made.works[0] / "images"
+    on_web = {
+        item["Key"]: place.site.client.s3.get_object(Bucket=place.site.bucket, Key=item["Key"])["Body"].read()
+        for item in listed
+    }
+    assert on_web == {f"web/{RID}/images/{name}": (images / name).read_bytes() for name in tree(images)}
+    assert is_archived(place, made.works[0])
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy"])
+@pytest.mark.parametrize("starts", ["glacier-sync run", "the DAG"])
+def test_rclone_asks_the_proxy_that_boto3_asks(
+    place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch, variable: str, starts: str
+) -> None:
+    """The name of the web's host leads nowhere."""
+    number = place.debagged(bag(RID))
+    with fault_proxy(place.site.url) as proxy:
+        monkeypatch.setenv(variable, proxy.url.replace("//", "//someone:a-word@"))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://web.invalid")
+        to_web = place.context(web_parent=f"s3://{place.site.bucket}/web")
+        outcome = sync.plan(to_web, number)
+        assert isinstance(outcome, Done)
+        script = outcome.facts["script"]
+        assert "a-word" not in script
+        if starts == "the DAG":
+            # Airflow starts it with nothing but that; keys are in a file.
+            keys = place.home / "credentials"
+            keys.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+            script = f"export AWS_SHARED_CREDENTIALS_FILE={keys}\n{script}"
+            done = subprocess.run(
+                ["bash", "-c", script], env={"SHLVL": "1"}, capture_output=True, text=True, check=True
+            )
+            last_line = done.stdout.rstrip("\n").rpartition("\n")[2]
+        else:
+            last_line = work_sync.run_script(script)
+    assert json.loads(last_line)["statuses"] == [0]
+    written = {path for method, path, _ in proxy.requests if method == "PUT"}
+    to = f"http://web.invalid/{place.site.bucket}/web/{RID}/images/"
+    assert written
+    assert {path[: len(to)] for path in written} == {to}
+    passwords = {headers.get("proxy-authorization") for headers in proxy.headers}
+    assert passwords == {None if starts == "the DAG" else "Basic c29tZW9uZTphLXdvcmQ="}
