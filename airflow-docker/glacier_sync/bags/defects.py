@@ -18,6 +18,9 @@ from glacier_sync.errors import PermanentError
 MOST_OF_A_KIND = 10_000
 """So many defects of a kind are told of a bag; of the others there is a count."""
 
+MOST_TEXT = 8 << 20
+"""Of a kind whose names or URLs are very long fewer are told: those whose messages have so many characters together."""
+
 _SHOWN_DEFECTS = 3
 _DEFECTS_IN_CAUSE = 100
 
@@ -194,10 +197,10 @@ class FurtherDefects(DetailedDefect):
     count: int
 
     @classmethod
-    def counted(cls, path: str, kind: str, count: int) -> Self:
-        """Return how many more there are of a kind than the first ones."""
+    def counted(cls, path: str, kind: str, count: int, *, told: int) -> Self:
+        """Return how many more there are of a kind than those that are told."""
         found = f"has {count} more defects of the kind {kind}"
-        return cls(path, found, f"the first {MOST_OF_A_KIND} to tell enough", kind, count)
+        return cls(path, found, f"the first {told} to tell enough", kind, count)
 
 
 def number_of(defects: Iterable[Defect]) -> int:
@@ -215,6 +218,8 @@ class Findings:
         self._path = path
         self._kept: list[Defect] = []
         self._counts: Counter[str] = Counter()
+        self._told: Counter[str] = Counter()
+        self._text: Counter[str] = Counter()
         self.extend(found)
 
     def append(self, defect: Defect) -> None:
@@ -224,7 +229,9 @@ class Findings:
             return
         kind = type(defect).__name__
         self._counts[kind] += 1
-        if self._counts[kind] <= MOST_OF_A_KIND:
+        if self._counts[kind] <= MOST_OF_A_KIND and self._text[kind] < MOST_TEXT:
+            self._told[kind] += 1
+            self._text[kind] += len(str(defect))
             self._kept.append(defect)
 
     def extend(self, defects: Iterable[Defect]) -> None:
@@ -235,9 +242,9 @@ class Findings:
     def all(self) -> list[Defect]:
         """Return what was found, in the order in which it was."""
         more = (
-            FurtherDefects.counted(self._path, kind, count - MOST_OF_A_KIND)
+            FurtherDefects.counted(self._path, kind, count - self._told[kind], told=self._told[kind])
             for kind, count in self._counts.items()
-            if count > MOST_OF_A_KIND
+            if count > self._told[kind]
         )
         return [*self._kept, *more]
 

@@ -186,7 +186,8 @@ class _Inspector:
 
     def _match_manifests(self) -> None:
         if len(self._manifests) > _MOST_MANIFESTS:
-            path, what = self._path(self._manifests[_MOST_MANIFESTS].file), f"is one of {len(self._manifests)} manifests"
+            path = self._path(self._manifests[_MOST_MANIFESTS].file)
+            what = f"is one of {len(self._manifests)} manifests"
             self._defects.append(InvalidTagFile(path, what, f"{_MOST_MANIFESTS} at most"))
         for manifest in self._manifests[:_MOST_MANIFESTS]:
             if not manifest.supported:

@@ -68,7 +68,7 @@ def similar_names(names: Collection[str], prefix: str) -> Iterator[Defect]:
             found = f"and {shown(prefix + first)} differ by case or Unicode form only"
             yield SimilarNames(f"{prefix}{other}", found, "names that every file system keeps apart")
     if others > told:
-        yield FurtherDefects.counted(prefix, SimilarNames.__name__, others - told)
+        yield FurtherDefects.counted(prefix, SimilarNames.__name__, others - told, told=told)
 
 
 def _suspects(names: Collection[str]) -> array[int]:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.bag_builder import BagBuilder, ZipEntry, write_zip
 
 from glacier_sync import bags
-from glacier_sync.bags.defects import MOST_OF_A_KIND, Findings
+from glacier_sync.bags.defects import MOST_OF_A_KIND, MOST_TEXT, Findings
 from glacier_sync.bags.portability import similar_names
 
 COUNT = MOST_OF_A_KIND + 5
@@ -49,15 +49,27 @@ def test_files_beside_the_bags_are_counted(tmp_path: Path) -> None:
     assert bag.defects == ()
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("stray/%d", bags.StrayFile), (f"W1/{'/'.join(['x' * 250] * 16)}/%d", bags.UnsafeName)]
-)
-def test_files_that_have_no_place_are_counted(name: str, kind: type[bags.Defect], tmp_path: Path) -> None:
+def found_in_unbagging(pattern: str, folder: Path) -> tuple[bags.Defect, ...]:
     bag = BagBuilder()
-    bag.payload |= {name % number: b"" for number in range(COUNT)}
+    bag.payload |= {pattern % number: b"" for number in range(COUNT)}
     with pytest.raises(bags.InvalidBagError) as caught:
-        bags.unbag(bag.zip(tmp_path), tmp_path / "to", workers=1)
-    assert counted(caught.value.defects, kind) == more("W1.bag/", kind.__name__)
+        bags.unbag(bag.zip(folder), folder / "to", workers=1)
+    return caught.value.defects
+
+
+def test_files_that_have_no_place_are_counted(tmp_path: Path) -> None:
+    found = found_in_unbagging("stray/%d", tmp_path)
+    assert counted(found, bags.StrayFile) == more("W1.bag/", "StrayFile")
+
+
+def test_of_files_with_very_long_names_fewer_are_told_and_all_are_counted(tmp_path: Path) -> None:
+    *told, others = found_in_unbagging(f"W1/{'/'.join(['x' * 250] * 16)}/%d", tmp_path)
+    assert {type(defect) for defect in told} == {bags.UnsafeName}
+    assert sum(len(str(defect)) for defect in told[:-1]) < MOST_TEXT <= sum(len(str(defect)) for defect in told)
+    assert str(others) == (
+        f"W1.bag/: has {COUNT - len(told)} more defects of the kind UnsafeName: "
+        f"expected the first {len(told)} to tell enough"
+    )
 
 
 def test_warnings_of_a_zip_without_a_bag_are_counted(tmp_path: Path) -> None:

@@ -104,6 +104,15 @@ def test_a_million_entries_with_something_wrong_with_each(name: str, method: int
     assert many + each * 680_000 < MOST, f"{few:,} bytes for 160,000 entries, {many:,} for twice that"
 
 
+def test_very_long_names_and_urls_that_are_wrong(tmp_path: Path) -> None:
+    names = (b"W1.bag/data/%d" % number + b"\xff" * 60_000 for number in range(4_000))
+    zips = [write_zip(tmp_path / "names.zip", map(ZipEntry, names))]
+    urls = b"".join(b"https://example.org/%b - data/%d\n" % (b"a" * 65_000, number) for number in range(4_000))
+    zips.append(BagBuilder(tags={"fetch.txt": urls}).zip(tmp_path, compress=True))
+    found = [memory_for("bags.verify(pathlib.Path(sys.argv[1]), workers=1)", path) for path in zips]
+    assert max(found) < 90_000_000
+
+
 def test_very_many_small_bags(tmp_path: Path) -> None:
     entries = (BagBuilder(name=f"W{n}", payload={f"W{n}/images/1": b"1"}).entries() for n in range(2_000))
     path = write_zip(tmp_path / "W.zip", chain.from_iterable(entries))
