@@ -41,11 +41,11 @@ class PostgresServer:
         self._binaries = binaries
         self._folder = folder
         self._log = folder / "log"
-        self._unprivileged = _as_unprivileged(folder)
-        self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
         password = folder / "password"
         password.write_text(_PASSWORD, encoding="ascii")
+        self._unprivileged = _as_unprivileged(folder, password)
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
         data = ["-D", folder / "data", "-U", "tester", "--auth=scram-sha-256", f"--pwfile={password}"]
         options = ["--encoding=UTF8", "--locale=C", "--no-sync"]
         command = [*self._unprivileged, binaries / "initdb", *data, *options]
@@ -135,11 +135,12 @@ def _newest_binaries() -> Path | None:
     return max(found, key=lambda path: int(path.parts[-2]), default=None)
 
 
-def _as_unprivileged(folder: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: return the words that make another user run it."""
+def _as_unprivileged(*owned: Path) -> list[str]:
+    """PostgreSQL refuses to run as root: return the words that make another user run it, who gets these paths."""
     if os.geteuid() != 0:
         return []
-    shutil.chown(folder, "nobody")
+    for path in owned:
+        shutil.chown(path, "nobody")
     # Dies with the tests, even if they are killed.
     return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=INT"]
 
