@@ -4,7 +4,7 @@
 
 # copy_to_web: web_copied says whether there is a copy to check.
 copy_to_web() {
-    local action=copy
+    local action=copy begun=${claimFile:+${claimFile%/*}/.to-web-$WORK} advice='sync again'
     info "to $WEB_URL"
     if [[ ! -d $IMAGES ]]; then
         warn "$WORK has no folder images: nothing to copy to the web"
@@ -12,15 +12,19 @@ copy_to_web() {
         return
     fi
     configure_rclone
-    if [[ -n ${NO_REFRESH_WEB:-} ]] && web_has; then
+    # What an earlier try has begun isn't a web copy that somebody else may have.
+    if [[ -n ${NO_REFRESH_WEB:-} && ! -e $begun ]] && web_has; then
         info "the web copy exists, and NO_REFRESH_WEB is set: left as it is"
         warn_of_missing_images
         return
     fi
     [[ -z $REPLACE_WEB ]] || action=sync
     require_claim
+    [[ -z $begun ]] || { : >"$begun" && sync -- "$begun"; } ||
+        fail "can't write $begun: expected room for it, and that this user may write there; see to that, then sync again"
+    [[ -z ${NO_REFRESH_WEB:-} ]] || advice+=', without NO_REFRESH_WEB until it has succeeded'
     run rclone "$action" --checksum --log-level NOTICE --stats 0 -- "$IMAGES/" "$WEB_COPY" ||
-        fail "rclone ended with $? and didn't copy everything to $WEB_URL: see its message above; sync again"
+        fail "rclone ended with $? and didn't copy everything to $WEB_URL: see its message above; $advice"
     # shellcheck disable=SC2034 # syncOneWork.sh asks for it
     WEB_COPIED=yes
 }

@@ -54,8 +54,9 @@ that exists alone), ARCHIVE_STANDING (absent: the archive has no such work, try 
 later if it has; equal: it has the same, which is audited and not copied), archiveMarker
 (a file's name: try again later unless the archive root has it), claimFile (a file: try
 again later unless its time lies ahead when archive or web are to be changed; beside it
-.copied-<Work> gets the inode of a new copy, and its birth), DEBUG_SYNC (trace), and for
-the bucket the AWS_… variables.
+.copied-<Work> gets the inode of a new copy, and its birth, and .to-web-<Work> tells that
+images are being copied to the web), DEBUG_SYNC (trace), and for the bucket the AWS_…
+variables.
 END
 }
 

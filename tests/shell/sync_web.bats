@@ -321,6 +321,30 @@ END
     [[ $output == *"WARNING"*"the web copy lacks 1 of the images"* ]]
 }
 
+@test "a web copy that was begun is gone on with by the next try, whatever NO_REFRESH_WEB says" {
+    cat >"$root/stubs/rclone" <<'END'
+#!/bin/sh
+[ "$1" = copy ] || exec /usr/bin/rclone "$@"
+/usr/bin/rclone --exclude '*.jpg' "$@"
+exit 1
+END
+    chmod +x "$root/stubs/rclone"
+    printf tiff >"$work/images/W1-I1/I10003.tif"
+    export NO_REFRESH_WEB=Yes claimFile=$root/claim
+    touch --date='1 hour' "$claimFile"
+    sync_web
+    [ "$status" -eq 45 ]
+    [[ ${lines[-1]} == *"; sync again, without NO_REFRESH_WEB until it has succeeded (exit status 45)" ]]
+    on_web
+    [ -e "$web/pre/fix/W1/images/W1-I1/I10003.tif" ]
+    rm "$root/stubs/rclone"
+    hash -r
+    sync_web
+    [ "$status" -eq 0 ]
+    on_web
+    diff -r "$work/images" "$web/pre/fix/W1/images"
+}
+
 @test "a link among the images is refused before anything is copied" {
     ln -s /etc/passwd "$work/images/W1-I1/I10003.jpg"
     sync_web

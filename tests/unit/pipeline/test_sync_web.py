@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 
 import pytest
 from tests.support.fault_proxy import fault_proxy
 from tests.support.pipeline import Bagger, Installation, is_archived, tree
 
-from glacier_sync.pipeline import Done, sync, work_sync
+from glacier_sync.pipeline import Done, RetryLater, sync, work_sync
 
 pytestmark = [pytest.mark.needs("rsync"), pytest.mark.needs("rclone")]
 
@@ -65,3 +66,34 @@ def test_rclone_asks_the_proxy_that_boto3_asks(
     assert {path[: len(to)] for path in written} == {to}
     passwords = {headers.get("proxy-authorization") for headers in proxy.headers}
     assert passwords == {None if starts == "the DAG" else "Basic c29tZW9uZTphLXdvcmQ="}
+
+
+FAILING_RCLONE = """#!/usr/bin/env bash
+PATH=${PATH#*:}
+[[ $1 == copy ]] || exec rclone "$@"
+rclone --exclude '*.tif' "$@"
+%s
+"""
+
+
+@pytest.mark.parametrize("end", ["exit 1", 'kill -KILL "$PPID"'])
+def test_a_first_copy_that_was_stopped_is_gone_on_with(place: Installation, bag: Bagger, end: str) -> None:
+    """Though the site has web copies that exist left as they are."""
+    place.say({"sync": {"update_web": False}})
+    commands = place.home / "bin"
+    shutil.copytree(place.settings.bin_dir, commands)
+    (commands / "rclone").write_text(FAILING_RCLONE % end)
+    (commands / "rclone").chmod(0o755)
+    made, web = bag(RID), f"s3://{place.site.bucket}/web"
+    number = place.debagged(made)
+    assert isinstance(sync.sync(place.context(bin_dir=commands, web_parent=web), number), RetryLater)
+    images = tree(made.works[0] / "images")
+    assert 0 < len(on_web(place)) < len(images)
+    assert isinstance(sync.sync(place.context(web_parent=web), number), Done)
+    assert on_web(place) == images.keys()
+
+
+def on_web(place: Installation) -> set[str]:
+    prefix = f"web/{RID}/images/"
+    listed = place.site.client.s3.list_objects_v2(Bucket=place.site.bucket, Prefix=prefix).get("Contents", [])
+    return {item["Key"].removeprefix(prefix) for item in listed}
