@@ -60,8 +60,11 @@ check_project_name() {
         --format '{{.Label "com.docker.compose.project.working_dir"}}' | grep -vxF -- "$DEST" | sort -u | head -n 1) || others=
     [[ -z $others ]] ||
         die "the deployment in $others is called '$name', too: choose a folder with another name than ${DEST##*/}"
-    [[ -s $DEST/secrets/postgres-password ]] || ! docker volume inspect "${name}_database" >/dev/null 2>&1 ||
-        die "the volume ${name}_database holds the database of an earlier deployment, whose password isn't here: restore it with bin/restore.sh, choose a folder with another name, or remove it for good: docker volume rm ${name}_database"
+    [[ ! -s $DEST/secrets/postgres-password ]] || return 0
+    docker volume inspect "${name}_database" >/dev/null 2>&1 || return 0
+    [[ -z $IS_UPDATE ]] ||
+        die "$DEST/secrets/postgres-password is gone, and the volume ${name}_database has this deployment's ledger: write a new one as docs/operations.md tells under 'Changing secrets', then run this again; keep the volume"
+    die "the volume ${name}_database holds the database of an earlier deployment, whose password isn't here: restore it with bin/restore.sh, choose a folder with another name, or remove it for good: docker volume rm ${name}_database"
 }
 
 check_user() {

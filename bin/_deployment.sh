@@ -5,10 +5,11 @@
 DATABASES=(airflow ledger)
 
 # What a backup holds beside the databases.
-CONFIGURATION=(.env .config secrets dags plugins docker-compose.yaml .deployed)
+CONFIGURATION=(.env .config secrets dags plugins docker-compose.yaml docker-compose.override.yaml .deployed)
 
-# in_deployment ARGUMENT…: docker compose, for the deployment in DEST.
-in_deployment() { docker compose --project-directory "$DEST" --file "$DEST/docker-compose.yaml" "$@"; }
+# in_deployment ARGUMENT…: docker compose, for the deployment in DEST. From there it takes
+# the site's docker-compose.override.yaml, too.
+in_deployment() { (cd -- "$DEST" && docker compose "$@"); }
 
 # sql STATEMENT: runs it as the database's superuser, over the socket inside the container;
 # it travels on standard input, as it may hold a password.

@@ -102,12 +102,11 @@ restore_configuration() {
     kept=$DEST/.replaced/$(printf '%(%Y%m%d-%H%M%S)T' -1)
     mkdir -p -- "$DEST"
     for name in "${CONFIGURATION[@]}"; do
-        [[ -e $WORK_DIR/$name ]] || continue
         if [[ -e $DEST/$name ]]; then
             mkdir -p -- "$kept"
             mv -- "$DEST/$name" "$kept/"
         fi
-        cp -a -- "$WORK_DIR/$name" "$DEST/"
+        [[ ! -e $WORK_DIR/$name ]] || cp -a -- "$WORK_DIR/$name" "$DEST/"
     done
     make_folders
 }

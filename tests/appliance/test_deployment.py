@@ -270,12 +270,15 @@ def test_a_failed_upgrade_leaves_the_old_state_usable(deployment: Deployment, do
 def test_backup_wreck_restore(deployment: Deployment, docker: Docker, tmp_path: Path) -> None:
     phases, runs, password = deployment.phases(), deployment.runs(), deployment.secret("admin-password")
     backup = tmp_path / "backup.tar"
+    override = deployment.folder / "docker-compose.override.yaml"
+    override.write_text("services: {housekeeping: {labels: {site: own}}}")
     deployment.script("backup.sh", str(backup))
     assert backup.stat().st_mode & 0o777 == 0o600
 
     deployment.compose("down", "--volumes")
     shutil.rmtree(deployment.folder / "secrets")
     (deployment.folder / "dags" / "glacier_staging_to_sync.py").write_text("wrecked")
+    override.unlink()
     damaged = tmp_path / "damaged.tar"
     damaged.write_bytes(backup.read_bytes().replace(b"DEPLOYMENT=dev", b"DEPLOYMENT=xxx"))
     assert "damaged" in deployment.script("restore.sh", "--yes", str(damaged), fails=True)
@@ -285,6 +288,7 @@ def test_backup_wreck_restore(deployment: Deployment, docker: Docker, tmp_path: 
     assert deployment.phases() == phases
     assert runs <= deployment.runs()
     assert "wrecked" not in (deployment.folder / "dags" / "glacier_staging_to_sync.py").read_text()
+    assert deployment.inspect("housekeeping")["Config"]["Labels"]["site"] == "own"
     # Over a running one it works as well, and the rows that came after the backup are gone.
     deployment.compose(
         "exec", "-T", "postgres", "psql", "-U", "postgres", "-d", "ledger", "-qc", "CREATE TABLE later ()"

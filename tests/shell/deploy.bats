@@ -222,6 +222,17 @@ setup() {
     [ "$(cat "$stub/removed")" = c0ffee ]
 }
 
+@test "a password of the database that is gone costs no deployment its ledger" {
+    deploy "${options[@]}" --dev
+    touch "$stub/volume"
+    rm "$dest/secrets/postgres-password"
+    fails 1 "postgres-password is gone" "${options[@]}"
+    [[ $output == *"keep the volume"* && $output != *"volume rm"* ]]
+    head -c 24 /dev/urandom | base64 >"$dest/secrets/postgres-password"
+    deploy "${options[@]}"
+    [ "$(stat -c '%a %u' "$dest/secrets/postgres-password")" = "600 $(user_id)" ]
+}
+
 @test "checks come before any change: space, name, volume, folder" {
     stub_command df <<<'printf "Avail\n  100\n"'
     fails 1 "has 100 MiB free: expected 5120" "${options[@]}" --dev
