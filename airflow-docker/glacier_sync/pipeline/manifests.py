@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from glacier_sync import bags
+from glacier_sync.bags.disk import sync_filesystem, sync_folder
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import Ledger, LedgerObject, Phase
 from glacier_sync.pipeline import destination, working
@@ -20,8 +21,11 @@ from glacier_sync.settings import Settings
 
 def keep(settings: Settings, item: LedgerObject, folders: Sequence[Path]) -> None:
     """Keep the manifests of an object's works that aren't in the archive with them."""
+    kept = working.kept_dir(settings, item)
     for bag in {destination.bag_dir_of(folder) for folder in folders if not _is_archived(settings, folder)}:
-        shutil.copytree(bag, working.kept_dir(settings, item) / bag.name, dirs_exist_ok=True)
+        shutil.copytree(bag, kept / bag.name, dirs_exist_ok=True)
+        # The unpacked works, which have them too, are removed soon.
+        sync_filesystem(kept)
     for folder in folders:
         shutil.rmtree(_kept_by_hand(settings, folder.name), ignore_errors=True)
 
@@ -33,8 +37,10 @@ def keep_by_hand(settings: Settings, folder: Path) -> None:
     coming = kept.with_name(f".{kept.name}.partial")
     shutil.rmtree(coming, ignore_errors=True)
     shutil.copytree(bag, coming / bag.name)
+    sync_filesystem(coming)
     shutil.rmtree(kept, ignore_errors=True)
     coming.rename(kept)
+    sync_folder(kept.parent)
 
 
 def of(settings: Settings, ledger: Ledger, copy: Path) -> Path:

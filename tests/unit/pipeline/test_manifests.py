@@ -1,10 +1,17 @@
 """Manifests that speak for the archive after the working data is gone."""
 
 import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from tests.support.pipeline import Bagger, Installation, add_page, change_page
+import pytest
+from tests.support.pipeline import STAMP, Bag, Bagger, Installation, add_page, change_page
 
+from glacier_sync import bags
 from glacier_sync.pipeline import Failed, fixity
+from glacier_sync.pipeline.by_hand import ByHand
 
 
 def test_manifests_of_a_bag_of_several_works_are_kept(place: Installation, bag: Bagger) -> None:
@@ -54,3 +61,44 @@ def test_manifests_of_an_equal_copy_without_any_are_kept(place: Installation, ba
     place.settled(made)
     assert not (place.archived("W1TEST01") / "W1TEST01.bag").exists()
     assert fixity.check(place.settings, place.ledger, "W1TEST01").intact
+
+
+# --- power cuts ------------------------------------------------------------------------
+
+
+@contextmanager
+def mounted(image: Path, folder: Path) -> Iterator[None]:
+    """Mount a disk that is a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no disk of a file can be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def synced_by_hand(place: Installation, made: Bag) -> None:
+    works = bags.unbag(made.zip_path, place.home / "staging", workers=1)
+    hand = ByHand(place.settings, place.ledger, STAMP, lambda _: lambda _done, _in_all: None)
+    assert [result.failure for result in hand.sync([work.path for work in works])] == [None, None]
+
+
+@pytest.mark.parametrize("sync", [Installation.synced, synced_by_hand])
+def test_what_is_kept_is_on_the_disk_when_its_works_are_synced(
+    place: Installation, bag: Bagger, tmp_path: Path, sync: Callable[[Installation, Bag], object]
+) -> None:
+    """What the system holds in memory alone is lost with its power."""
+    if shutil.which("mkfs.ext4") is None:
+        pytest.skip("no disk can be made here: apt-get install e2fsprogs")
+    disk, after = tmp_path / "disk", tmp_path / "after"
+    with disk.open("wb") as file:
+        file.truncate(64 * 2**20)
+    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    with mounted(disk, place.settings.log_dir):
+        sync(place, bag("W1TEST01", "W1TEST02"))
+        shutil.copyfile(disk, after)
+    with mounted(after, place.settings.log_dir):
+        for rid in ("W1TEST01", "W1TEST02"):
+            assert fixity.check(place.settings, place.ledger, rid).intact
