@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from glacier_sync.cli import output, tables
@@ -20,7 +21,7 @@ def facts(ledger: Ledger, item: LedgerObject, *, history: bool) -> dict[str, Any
 def print_overview(items: Sequence[LedgerObject], lapses: Mapping[int, int]) -> None:
     """Print a line for each object; ``lapses`` are the ledger's."""
     if not items:
-        output.line("the ledger is empty: no restored object was announced yet")
+        output.line("no restored object was announced yet")
         return
     rows = tables.table("object", "works", "phase", "since", "where, or why not")
     for item in items:
@@ -58,10 +59,10 @@ def print_history(ledger: Ledger, item: LedgerObject) -> None:
     _print_events(ledger.events(item.id))
 
 
-def print_remarks(work: str, remarks: Sequence[LedgerEvent]) -> None:
-    """Print what was done with a work by hand that no object held, if anything was."""
+def print_remarks(work: str, remarks: Sequence[LedgerEvent], archived: Path | None) -> None:
+    """Print what was done with a work by hand that no object held, if anything was, and where the archive has it."""
     if remarks:
-        output.line(f"{work}: by hand")
+        output.line(f"{work}: by hand; in the archive: {archived or 'not seen'}")
         _print_events(remarks)
 
 

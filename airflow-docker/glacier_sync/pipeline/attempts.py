@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from glacier_sync.errors import ConfigurationError
-from glacier_sync.ledger import Ledger, LedgerObject, Phase, RefusedError, Run, UnknownObjectError
+from glacier_sync.ledger import Ledger, LedgerObject, Phase, RefusedError, Run
 from glacier_sync.pipeline.leftovers import stopped_updates
-
-# Not longer than what every database takes for a number.
-_NUMBER = re.compile(r"#([0-9]{1,18})")
+from glacier_sync.pipeline.named import objects_named
 
 
 def retry(ledger: Ledger, names: Sequence[str], run: Run) -> list[LedgerObject]:
@@ -42,11 +39,7 @@ def forget(ledger: Ledger, names: Sequence[str], run: Run, reason: str) -> list[
 
 def _named(ledger: Ledger, name: str) -> list[LedgerObject]:
     """Return the objects that a name stands for, in the order in which they were announced."""
-    number = _NUMBER.fullmatch(name)
-    try:
-        found = [ledger.object(int(number[1]))] if number else ledger.find(name)
-    except UnknownObjectError:
-        found = []
+    found = objects_named(ledger, name)
     if not found:
         raise ConfigurationError(
             f"the ledger doesn't know {name!r}: expected a work's RID or an object's key, or its number as #12"

@@ -40,10 +40,14 @@ def test_an_unbagged_work_is_synced(command: Command, place: Installation, work:
     assert tree(place.archived(RID)) == tree(work)
     assert place.ledger.objects() == []
     ended = command("status", RID)
-    assert ended.out.splitlines()[0] == f"{RID}: by hand"
+    assert ended.out.splitlines()[0] == f"{RID}: by hand; in the archive: {place.archived(RID)}"
     assert ended.out.endswith(f"note: synced by hand from {work}: equal to its bag\n")
     (told,) = command("status", RID, "--json").facts
-    assert (told["name"], [event["kind"] for event in told["events"]]) == (RID, ["note", "note"])
+    assert (told["name"], told["archived"]) == (RID, str(place.archived(RID)))
+    assert [event["kind"] for event in told["events"]] == ["note", "note"]
+    place.archived(RID).rename(work.parent / "elsewhere")
+    assert command("status", RID).out.splitlines()[0] == f"{RID}: by hand; in the archive: not seen"
+    assert command("status", RID, "--json").facts[0]["archived"] is None
 
 
 def test_syncing_it_again_changes_nothing(command: Command, place: Installation, work: Path) -> None:

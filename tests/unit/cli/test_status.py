@@ -40,7 +40,7 @@ def filled(ledger: Ledger) -> Ledger:
 
 
 def test_an_empty_ledger_says_so(command: Command, home: Path) -> None:
-    assert command("status").out == "the ledger is empty: no restored object was announced yet\n"
+    assert command("status").out == "no restored object was announced yet\n"
     ended = command("status", "--json")
     assert (ended.status, ended.facts) == (0, [])
 
@@ -137,6 +137,13 @@ def test_every_object_of_a_work_is_told(command: Command, filled: Ledger) -> Non
     assert [found["phase"] for found in command("status", "W1", "--json").facts] == ["synced", "restored"]
 
 
+def test_an_object_is_named_by_its_number(command: Command, filled: Ledger) -> None:
+    assert [found["id"] for found in command("status", "#2", "--json").facts] == [2]
+    ended = command("status", "#99")
+    assert (ended.status, ended.out) == (2, "")
+    assert "the ledger doesn't know '#99'" in ended.error
+
+
 def test_the_overview_as_json(command: Command, filled: Ledger) -> None:
     first, second, third = command("status", "--json").facts
     assert (first["name"], first["phase"], first["bucket"]) == ("W1", "synced", "staging")
@@ -168,7 +175,7 @@ def test_what_is_no_works_name_is_wrong_use(command: Command, filled: Ledger, ho
     (home / "archive" / "Archive0").mkdir(parents=True)
     ended = command("status", name)
     assert (ended.status, ended.out) == (2, "")
-    assert ended.error.endswith(": expected a work's RID or an object's key; correct the name")
+    assert ended.error.endswith(": expected a work's RID, an object's key, or its number as #12; correct the name")
     assert "the archive" not in ended.error
 
 
