@@ -52,15 +52,21 @@ def clear(context: Context, item: LedgerObject) -> None:
 
 
 def stopped_updates(ledger: Ledger, item: LedgerObject) -> list[str]:
-    """Say which of the archive's copies an object had begun to update without coming to an end."""
+    """Say which of the archive's copies an object had begun to update without coming to an end, as far as is known."""
     begun = {event.details.get(UPDATING) for event in ledger.events(item.id)}
-    places = [Path(work.destination) for work in item.works if work.destination and work.rid in begun]
-    return [
-        f"an update of {place} {destination.UPDATE_STOPPED}: let it be completed, with sync.replace set, by a run or "
-        "by retry if this one has failed; or sync another over it"
-        for place in places
-        if destination.update_was_stopped(place)
-    ]
+    stopped = []
+    for work in item.works:
+        if not work.destination or work.rid not in begun:
+            continue
+        place = Path(work.destination)
+        if destination.update_was_stopped(place):
+            stopped.append(
+                f"an update of {place} {destination.UPDATE_STOPPED}: let it be completed, with sync.replace set, by a "
+                "run or by retry if this one has failed; or sync another over it"
+            )
+        elif work.phase is not Phase.SYNCED and not place.parent.is_dir():
+            stopped.append(f"whether an update of {place} was stopped can't be seen: mount the archive")
+    return stopped
 
 
 def _clear_archive(context: Context, item: LedgerObject, rid: str) -> None:

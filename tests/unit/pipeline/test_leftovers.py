@@ -247,6 +247,19 @@ def test_an_update_that_was_stopped_is_not_forgotten(place: Installation) -> Non
 
 
 @pytest.mark.usefixtures("half_updated")
+def test_what_may_be_an_update_that_was_stopped_is_not_forgotten(place: Installation) -> None:
+    """While the archive is away nobody can tell."""
+    root = place.archived(RID).parents[1]
+    root.rename(root.with_name("away"))
+    root.mkdir()
+    with pytest.raises(RefusedError, match=r"whether an update of .*W1TEST01 was stopped can't be seen: mount the"):
+        forget(place)
+    root.rmdir()
+    root.with_name("away").rename(root)
+    assert [type(outcome) for outcome in place.run().outcomes.values()] == [Done]
+
+
+@pytest.mark.usefixtures("half_updated")
 def test_a_failure_says_that_an_update_was_stopped(place: Installation) -> None:
     def fail(_context: Context, _item: LedgerObject) -> Done:
         raise PermanentError("the disc is lost")
