@@ -25,8 +25,8 @@ from glacier_sync.works import BAG_SUFFIX
 class Tree:
     """What stands below a folder, links not followed: names relative to it.
 
-    ``special`` are links, pipes and devices; ``unreadable`` are folders that
-    can't be listed.
+    ``folders`` are those that stand in it directly; ``special`` are links, pipes and
+    devices; ``unreadable`` are folders that can't be listed.
     """
 
     files: NameList = field(default_factory=NameList)
@@ -46,7 +46,8 @@ def list_tree(folder: Path) -> Tree:
                 for entry in entries:
                     name = f"{prefix}{entry.name}"
                     if entry.is_dir(follow_symlinks=False):
-                        tree.folders.add(name)
+                        if not prefix:
+                            tree.folders.add(name)
                         pending.append(f"{name}/")
                     elif entry.is_file(follow_symlinks=False):
                         tree.files.add(name, entry.stat(follow_symlinks=False).st_size)

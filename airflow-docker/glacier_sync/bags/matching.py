@@ -16,7 +16,7 @@ from typing import NamedTuple
 from glacier_sync.bags.checks import Column
 from glacier_sync.bags.files import Files, NameIndex
 from glacier_sync.bags.tagfiles import PAYLOAD_PREFIX, Listed
-from glacier_sync.works import InvalidRidError, check_rid, looks_like_work
+from glacier_sync.works import WORK_FOLDERS, InvalidRidError, check_rid, looks_like_work
 
 _FOLDERS_DEEP = 3
 _NONE, _SEVERAL = 0, -1
@@ -154,7 +154,9 @@ def find_works(payload: Iterable[str], bag_name: str) -> dict[str, str]:
         last = parents
         parts = tuple(parents.split("/", _FOLDERS_DEEP + 1)[1 : _FOLDERS_DEEP + 1])
         for depth, folder in enumerate(parts):
-            folders[parts[:depth]].add(folder)
+            # Of what lies that deep nothing else is asked for, and there may be very many.
+            if depth < _FOLDERS_DEEP - 1 or folder in WORK_FOLDERS:
+                folders[parts[:depth]].add(folder)
     own_rid = bag_name.partition(".")[0]
     if _is_work(own_rid, folders, ()):
         return {own_rid: PAYLOAD_PREFIX}

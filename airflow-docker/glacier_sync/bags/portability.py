@@ -15,6 +15,7 @@ from itertools import groupby
 
 from glacier_sync.bags.bag_warnings import BagWarning, SimilarNames, SystemFile, UnportableName
 from glacier_sync.bags.defects import MOST_OF_A_KIND, Defect, FurtherDefects
+from glacier_sync.bags.files import SeenNames
 from glacier_sync.bags.names import shown
 
 _SYSTEM_NAMES = frozenset({
@@ -34,15 +35,14 @@ def odd_names(names: Iterable[str], prefix: str) -> Iterator[BagWarning]:
     A folder is warned of once, by the first file in it. ``prefix`` stands before
     each name in the warnings.
     """
-    told: set[str] = set()
+    told = SeenNames()
     last = ""
     for name in names:
         parent, _, base = name.rpartition("/")
         if parent != last:
             last = parent
             for part in parent.split("/"):
-                if part not in told and _is_odd(part):
-                    told.add(part)
+                if _is_odd(part) and told.add(part):
                     yield from _warnings(f"{prefix}{name}", part, "is in a folder that")
         if _is_odd(base):
             yield from _warnings(f"{prefix}{name}", base, "has a name that")

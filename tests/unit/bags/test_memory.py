@@ -7,7 +7,8 @@ import io
 import sys
 import tempfile
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from tests.support.bag_builder import DECLARATION, BagBuilder, ZipEntry, write_z
 from tests.support.memory import peak_memory
 
 from glacier_sync.bags.files import NameList, SeenNames
+from glacier_sync.bags.folders import list_tree
 from glacier_sync.bags.inspection import Inspection
+from glacier_sync.bags.matching import find_works
 from glacier_sync.bags.placing import plan_places
+from glacier_sync.bags.portability import odd_names
 from glacier_sync.bags.sources import Bag
 from glacier_sync.bags.zip_writing import ZipWriter
 
@@ -139,6 +143,36 @@ def test_as_many_folders_as_files_take_some_bytes_each(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert (made, plan.defects) == (FILES // 5 + 3, [])
     assert peak < 100 * FILES // 5
+
+
+@pytest.mark.parametrize(
+    "go_through",
+    [lambda names: find_works(names, "W1"), lambda names: deque(odd_names(names, "W1.bag/"), maxlen=0)],
+    ids=["works", "odd names"],
+)
+def test_folders_that_are_gone_through_take_next_to_nothing(go_through: Callable[[Iterable[str]], object]) -> None:
+    names = (f"data/W1/images/{number:0200}./1.tif" for number in range(FILES))
+    tracemalloc.start()
+    try:
+        go_through(names)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 50 * FILES
+
+
+def test_empty_folders_of_a_directory_are_not_held(tmp_path: Path) -> None:
+    count = 5_000
+    for number in range(count):
+        (tmp_path / "data" / f"{number:0240}").mkdir(parents=True)
+    tracemalloc.start()
+    try:
+        tree = list_tree(tmp_path)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert tree.folders == {"data"}
+    assert held < 100 * count
 
 
 def test_unbagging_takes_hardly_more_than_verifying(tmp_path: Path) -> None:
