@@ -64,10 +64,11 @@ def feed(context: Context) -> Fed:
     for foreign in contents.foreign:
         watched.reject(context.ledger, INCOMING_FOLDER, foreign.arrival, foreign.reason)
     fed = Fed()
-    for kept in retention.unsettled(retention_dir):
-        _put(kept, watched_dir, fed)
+    moved = {kept.name for kept in retention.unsettled(retention_dir) if _resume(kept, incoming_dir, watched_dir, fed)}
     room = _room(context, watched_dir)
     for arrival in contents.ready:
+        if arrival.name in moved:
+            continue
         reason = room.refusal(arrival) or _occupied(context, watched_dir / arrival.name, retention_dir)
         if reason:
             fed.waiting.append(_waits(arrival.name, reason))
@@ -84,6 +85,17 @@ def _feed(arrival: Arrival, watched_dir: Path, retention_dir: Path, fed: Fed) ->
         fed.problems.append(error.message)
         return
     _put(kept, watched_dir, fed)
+
+
+def _resume(kept: Path, incoming_dir: Path, watched_dir: Path, fed: Fed) -> bool:
+    """Go on with an original that a kill has stopped on its way; tell whether it was in the incoming folder, too."""
+    try:
+        was_there = retention.end_move(kept, incoming_dir)
+    except TransientError as error:
+        fed.problems.append(error.message)
+        return True
+    _put(kept, watched_dir, fed)
+    return was_there
 
 
 def _put(kept: Path, watched_dir: Path, fed: Fed) -> None:

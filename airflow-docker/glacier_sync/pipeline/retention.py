@@ -7,6 +7,7 @@ ends with ``.new`` as long as the original isn't in the watched folder as well.
 from __future__ import annotations
 
 import errno
+import filecmp
 import logging
 import os
 import re
@@ -47,6 +48,23 @@ def keep(arrival: Arrival, retention_dir: Path) -> Path:
             raise
         _sync_names(folder, retention_dir, arrival.path.parent)
     return folder / arrival.name
+
+
+def end_move(kept: Path, came_from: Path) -> bool:
+    """Remove where an original came from what a kill has left there of it; tell whether there was something.
+
+    Between file systems it is copied, then removed. Raises MovingError, FolderAwayError.
+    """
+    left = came_from / kept.name
+    original, other = look_at(kept), look_at(left)
+    if original is None or other is None or original.etag != other.etag:
+        return False
+    with _moving(left, kept.parent):
+        # On one file system it was renamed: this is another one.
+        if left.stat().st_dev == kept.stat().st_dev or not filecmp.cmp(kept, left, shallow=False):
+            return False
+        left.unlink()
+    return True
 
 
 def put(kept: Path, to: Path) -> None:
@@ -182,6 +200,8 @@ def _move(arrival: Arrival, target: Path) -> None:
                 "it is moved once it is"
             ) from error
         part.rename(target)
+        # The other file system may be the first to write down what is done.
+        _sync_names(target.parent, target.parent.parent)
         arrival.path.unlink(missing_ok=True)
 
 

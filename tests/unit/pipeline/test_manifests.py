@@ -66,9 +66,20 @@ def test_manifests_of_an_equal_copy_without_any_are_kept(place: Installation, ba
 # --- power cuts ------------------------------------------------------------------------
 
 
+def new_disk(path: Path) -> Path:
+    """Make a disk that is a file: a copy of it holds what there would be after a power cut."""
+    if shutil.which("mkfs.ext4") is None:
+        pytest.skip("no disk can be made here: apt-get install e2fsprogs")
+    with path.open("wb") as file:
+        file.truncate(64 * 2**20)
+    subprocess.run(["mkfs.ext4", "-q", path], check=True)
+    return path
+
+
 @contextmanager
 def mounted(image: Path, folder: Path) -> Iterator[None]:
     """Mount a disk that is a file."""
+    assert image.exists()
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -90,12 +101,7 @@ def test_what_is_kept_is_on_the_disk_when_its_works_are_synced(
     place: Installation, bag: Bagger, tmp_path: Path, sync: Callable[[Installation, Bag], object]
 ) -> None:
     """What the system holds in memory alone is lost with its power."""
-    if shutil.which("mkfs.ext4") is None:
-        pytest.skip("no disk can be made here: apt-get install e2fsprogs")
-    disk, after = tmp_path / "disk", tmp_path / "after"
-    with disk.open("wb") as file:
-        file.truncate(64 * 2**20)
-    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    disk, after = new_disk(tmp_path / "disk"), tmp_path / "after"
     with mounted(disk, place.settings.log_dir):
         sync(place, bag("W1TEST01", "W1TEST02"))
         shutil.copyfile(disk, after)
