@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.support.needs import lacking
 
 
 def remount(folder: Path, options: str) -> None:
@@ -23,7 +23,7 @@ def disk(folder: Path, options: str = "size=8M") -> Iterator[None]:
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
+        lacking(f"no small disk can be mounted here: {mounted.stderr.strip()}")
     try:
         yield
     finally:
