@@ -134,13 +134,13 @@ def _record_plan(context: Context, item: LedgerObject, work: PlannedWork) -> Non
     if work.standing is Standing.REPLACED:
         message = f"updating the archive's copy of {work.rid} at {work.place}: {work.differences}"
         context.ledger.note(item.id, context.run, message, {UPDATING: work.rid})
-    settled = any(known.rid == work.rid and known.phase.is_terminal for known in item.works)
-    if settled and not work.refusal:
+    phase, reason = (Phase.FAILED if work.refusal else Phase.DEBAGGED), work.refusal
+    settled = next((known for known in item.works if known.rid == work.rid and known.phase.is_terminal), None)
+    if settled is not None and not work.refusal:
         # By a try that ended before the others were: the work is judged anew.
-        return
-    phase = Phase.FAILED if work.refusal else Phase.DEBAGGED
+        phase, reason = settled.phase, settled.reason
     place = str(work.place) if work.place else None
-    context.ledger.update_work(item.id, context.run, work.rid, phase=phase, destination=place, reason=work.refusal)
+    context.ledger.update_work(item.id, context.run, work.rid, phase=phase, destination=place, reason=reason)
 
 
 def _judge(context: Context, item: LedgerObject, *, last_line: str) -> Done:

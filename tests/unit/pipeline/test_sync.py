@@ -153,6 +153,25 @@ def test_a_works_own_bad_options_fail_that_work_only(place: Installation, bag: B
     assert is_archived(place, made.works[0])
 
 
+def test_a_work_that_is_refused_no_longer_has_its_place_told(place: Installation, bag: Bagger) -> None:
+    """The site has changed its mind while another work of the bag waited."""
+
+    def change(work: Path) -> None:
+        (work / "config").mkdir()
+        (work / "config" / "sync.yml").write_text("sync: {replace: true}")
+
+    made = bag("W1TEST01", "W1TEST02", change=change)
+    number = place.debagged(made)
+    place.archived("W1TEST01").parent.mkdir()
+    with destination.locked(place.archived("W1TEST01")):
+        assert isinstance(sync.sync(place.context(), number), RetryLater)
+    assert place.ledger.object(number).works[1].phase == "failed"
+    place.say({"work_may_set": ["sync.replace"]})
+    assert isinstance(sync.sync(place.context(), number), Done)
+    told = pipeline.synced_works(place.context(), number)
+    assert [work["path"] for work in told] == [str(place.archived(work.name)) for work in made.works]
+
+
 def test_a_copy_that_appears_after_the_plan_is_compared_and_not_updated(place: Installation, bag: Bagger) -> None:
     number = place.debagged(bag(RID))
     script = place.planned(number)
