@@ -1,9 +1,11 @@
 """Airflow's surroundings: set before anything imports Airflow."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,14 @@ os.environ.update(
 emulator = support.emulator
 emulator_client = support.emulator_client
 aws = support.aws
+
+
+@pytest.fixture(autouse=True)
+def _tests_end_when_they_are_asked_to() -> Iterator[None]:
+    """Airflow's tasks leave their own answer to SIGTERM behind: they fail, and the process goes on."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
