@@ -40,7 +40,7 @@ def clear(context: Context, item: LedgerObject) -> None:
             for work in item.works:
                 # Without a destination it isn't meant for the archive.
                 if work.destination:
-                    _clear_archive(context, item, work.rid)
+                    clear_archive(context, item, work.rid)
     except (GlacierSyncError, OSError) as error:
         log.warning(
             "the working data of %s stays for now, as its sync may have left something in the archive: %s",
@@ -69,7 +69,11 @@ def stopped_updates(ledger: Ledger, item: LedgerObject) -> list[str]:
     return stopped
 
 
-def _clear_archive(context: Context, item: LedgerObject, rid: str) -> None:
+def clear_archive(context: Context, item: LedgerObject, rid: str) -> None:
+    """Take away what syncs of an attempt have begun of a work in the archive; a copy that is whole stays.
+
+    Raises what says that the archive can't be used now, or that somebody else has the work in hand.
+    """
     place, note = destination.place_of(context.settings, rid), working.copy_note(context.settings, item, rid)
     # Only a marker tells an archive whose folder is gone from one that is away.
     is_gone = bool(context.settings.archive_marker) and not place.parent.is_dir()
@@ -77,7 +81,7 @@ def _clear_archive(context: Context, item: LedgerObject, rid: str) -> None:
     if is_gone or not (note.exists() or destination.has_traces(place)):
         return
     with destination.locked(place):
-        _require_free(context, rid)
+        _require_free(context, item, rid)
         destination.discard_half_copy(place)
         if OwnCopies(context, item).is_own(rid, place):
             _settle_copy(context, item, rid, place)
@@ -85,10 +89,10 @@ def _clear_archive(context: Context, item: LedgerObject, rid: str) -> None:
         note.unlink(missing_ok=True)
 
 
-def _require_free(context: Context, rid: str) -> None:
-    """Check that no run has the work in hand."""
+def _require_free(context: Context, item: LedgerObject, rid: str) -> None:
+    """Check that nobody has the work in hand, but perhaps with this attempt."""
     for other in context.ledger.find(rid):
-        if other.claimed_by is not None:
+        if other.claimed_by is not None and (other.id, other.attempt) != (item.id, item.attempt):
             raise InOtherHandsError(
                 f"{rid} is in the hands of {other.claimed_by}, with object {other.id} ({other.key})"
             )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from glacier_sync.errors import PermanentError, TransientError
 from glacier_sync.ledger import LedgerObject, Phase, Way
-from glacier_sync.pipeline import destination, manifests, watched, work_sync, working
+from glacier_sync.pipeline import destination, leftovers, manifests, watched, work_sync, working
 from glacier_sync.pipeline.context import Context
 from glacier_sync.pipeline.destination import Standing
 from glacier_sync.pipeline.judging import Judge, WorkResult
@@ -86,8 +86,12 @@ def _unbagged_works(context: Context, item: LedgerObject) -> list[Path]:
 def _planned(context: Context, item: LedgerObject, folder: Path, progress: Progress) -> PlannedWork:
     """Plan a work. A copy of its own that a killed try has left unverified is set aside, if it is damaged."""
     work = work_sync.plan_work(context.settings, context.logical_date, folder, progress)
-    if work.standing is Standing.NOT_WANTED and work.options.web and context.settings.web_parent:
-        return _refused_if_web_is_newer(context, item, work)
+    if work.standing is Standing.NOT_WANTED:
+        if working.copy_note(context.settings, item, work.rid).exists():
+            # It was wanted in the archive when an earlier try began.
+            leftovers.clear_archive(context, item, work.rid)
+        is_for_web = work.options.web and context.settings.web_parent
+        return _refused_if_web_is_newer(context, item, work) if is_for_web else work
     own = OwnCopies(context, item)
     if work.standing is Standing.EQUAL:
         own.compared(work.rid)

@@ -152,6 +152,23 @@ def test_a_newer_version_stays_though_the_clock_was_set_back(place: Installation
     assert [path.name for path in place.archived(RID).parent.iterdir()] == [RID]
 
 
+@pytest.mark.parametrize("damaged", [True, False])
+def test_a_copy_is_compared_though_the_site_wants_none_any_more(
+    place: Installation, bag: Bagger, damaged: bool
+) -> None:
+    number = place.debagged(bag(RID))
+    work_sync.run_script(place.planned(number))
+    to = place.archived(RID)
+    if damaged:
+        change_page(to)
+    place.say({"sync": {"archive": False}})
+    assert isinstance(sync.sync(place.context(), number), Done)
+    stamp = work_sync.job_time(place.settings, STAMP)
+    assert [path.name for path in to.parent.iterdir()] == [f".{RID}.damaged-{stamp}" if damaged else RID]
+    (told,) = [event.message for event in place.ledger.events(number) if "nobody had compared" in event.message]
+    assert ("isn't what the bag holds" in told) == damaged
+
+
 # --- by hand -------------------------------------------------------------------------
 
 
