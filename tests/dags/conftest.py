@@ -1,6 +1,7 @@
 """Airflow's surroundings: set before anything imports Airflow."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +39,11 @@ os.environ.update(
 emulator = support.emulator
 emulator_client = support.emulator_client
 aws = support.aws
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing of Airflow's behind."""
+    shutil.rmtree(_HOME)
 
 
 @pytest.fixture(autouse=True)
