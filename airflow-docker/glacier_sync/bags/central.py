@@ -91,6 +91,11 @@ class Directory:
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the records are in memory, as those of a small directory are."""
+        return self._held is not None
+
     def __getitem__(self, number: int) -> Record:
         if self._held is not None:
             return self._held[number]

@@ -30,7 +30,7 @@ _LARGEST_RATIO = 1032
 _DOS_KINDS = {0x8: "a volume label", 0x10: "a folder by its attributes", 0x400: "a reparse point"}
 
 _MOST_HELD = 50_000
-"""Of so many files the names are held when they were read once; with more they are read each time."""
+"""Of so many files, whose records are held, the names are too when they were read once; others are read each time."""
 
 _PLAIN_KINDS = (0, stat.S_IFREG >> 12)
 _ODD_ATTRIBUTES = sum(_DOS_KINDS)
@@ -74,7 +74,7 @@ class ZipFiles(Files):
 
     def pairs(self) -> Iterator[tuple[str, int]]:
         """Yield each name with its size, in the order of the entries' headers."""
-        if self._held is None and len(self) <= _MOST_HELD:
+        if self._held is None and len(self) <= _MOST_HELD and self._directory.is_held:
             self._held = list(self._read_pairs())
         return self._read_pairs() if self._held is None else iter(self._held)
 

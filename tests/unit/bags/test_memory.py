@@ -117,6 +117,13 @@ def test_very_long_names_and_urls_that_are_wrong(tmp_path: Path) -> None:
     assert max(found) < 90_000_000
 
 
+def test_very_long_names_that_are_right(tmp_path: Path) -> None:
+    folders = (b"\xff" * 250 + b"/") * 15
+    names = (b"W1.bag/data/W1/images/%d/" % number + folders + b"x" for number in range(8_000))
+    path = write_zip(tmp_path / "W1.bag.zip", map(ZipEntry, names))
+    assert memory_for("bags.verify(pathlib.Path(sys.argv[1]), workers=1)", path) < 90_000_000
+
+
 def test_very_many_small_bags(tmp_path: Path) -> None:
     entries = (BagBuilder(name=f"W{n}", payload={f"W{n}/images/1": b"1"}).entries() for n in range(2_000))
     path = write_zip(tmp_path / "W.zip", chain.from_iterable(entries))
