@@ -23,10 +23,30 @@ copy_to_web() {
     [[ -z $begun ]] || { : >"$begun" && sync -- "$begun"; } ||
         fail "can't write $begun: expected room for it, and that this user may write there; see to that, then sync again"
     [[ -z ${NO_REFRESH_WEB:-} ]] || advice+=', without NO_REFRESH_WEB until it has succeeded'
-    run rclone "$action" --checksum --log-level NOTICE --stats 0 -- "$IMAGES/" "$WEB_COPY" ||
+    run_claimed rclone "$action" --checksum --log-level NOTICE --stats 0 -- "$IMAGES/" "$WEB_COPY" ||
         fail "rclone ended with $? and didn't copy everything to $WEB_URL: see its message above; $advice"
     # shellcheck disable=SC2034 # syncOneWork.sh asks for it
     WEB_COPIED=yes
+}
+
+# run_claimed COMMAND…: as run does it, and without the archive's lock as long as the claim on the work holds:
+# nothing else keeps out whoever has the work then.
+run_claimed() {
+    local status=0
+    setpriv --pdeathsig TERM -- "$@" &
+    CHILD=$!
+    [[ -n $LOCK ]] || guard "$CHILD" &>/dev/null &
+    wait_for_child || status=$?
+    ((status == 0)) || require_claim
+    return "$status"
+}
+
+# guard PROCESS: ends it when the claim on the work has run out.
+guard() {
+    while kill -0 -- "$1"; do
+        claim_holds || kill -- "$1"
+        sleep 1
+    done
 }
 
 # What -W deletes where the source has no images at all.
@@ -35,7 +55,7 @@ clear_web() {
     web_has || return 0
     info "deleting what the web has of an earlier $WORK"
     require_claim
-    run rclone delete --log-level NOTICE --stats 0 -- "$WEB_COPY" ||
+    run_claimed rclone delete --log-level NOTICE --stats 0 -- "$WEB_COPY" ||
         fail "rclone ended with $? and didn't delete everything in $WEB_URL: see its message above; sync again"
 }
 
@@ -109,7 +129,7 @@ read_back() {
     if [[ -s $found/again ]]; then
         info "copying once more what differs"
         require_claim
-        run rclone copy --ignore-times --no-traverse --files-from-raw "$found/again" --log-level NOTICE --stats 0 \
+        run_claimed rclone copy --ignore-times --no-traverse --files-from-raw "$found/again" --log-level NOTICE --stats 0 \
             -- "$IMAGES/" "$WEB_COPY" ||
             fail "rclone ended with $? and didn't copy what differs in $WEB_URL: see its message above; sync again"
         status=0

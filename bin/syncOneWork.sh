@@ -154,6 +154,7 @@ fail() {
 # command ends with the script, even if that is killed.
 run() {
     setpriv --pdeathsig TERM -- "$@" &
+    CHILD=$!
     wait_for_child
 }
 
@@ -161,12 +162,12 @@ run() {
 # redirected with it: what a signal has to tell belongs into the log, which waits for its end.
 run_to() {
     setpriv --pdeathsig TERM -- "${@:2}" >"$1" 2>&1 &
+    CHILD=$!
     wait_for_child
 }
 
 wait_for_child() {
     local status=0
-    CHILD=$!
     wait "$CHILD" || status=$?
     CHILD=''
     return "$status"
@@ -224,12 +225,16 @@ require() { command -v -- "$1" >/dev/null || fail "$(missing_command "$1" "$2")"
 # Whoever has this work in hand sets the file's time ahead, to the end of the claim. A
 # process that was stopped for longer doesn't, and by now somebody else may have the work.
 require_claim() {
+    claim_holds ||
+        fail "the claim on $WORK has run out: expected $claimFile to be kept; somebody else may have it, so nothing more is done; sync again" \
+            "$TRY_AGAIN_LATER"
+}
+
+claim_holds() {
     local until
     [[ -n ${claimFile:-} ]] || return 0
     until=$(stat --format=%Y -- "$claimFile" 2>/dev/null || printf 0)
-    ((until > EPOCHSECONDS)) ||
-        fail "the claim on $WORK has run out: expected $claimFile to be kept; somebody else may have it, so nothing more is done; sync again" \
-            "$TRY_AGAIN_LATER"
+    ((until > EPOCHSECONDS))
 }
 
 # audit FOLDER OPTIONS: the options are words; an option with a space in it isn't possible.

@@ -215,6 +215,18 @@ END
     diff -r "$work/images" "$web/pre/fix/W1/images"
 }
 
+@test "rclone is ended when the claim runs out meanwhile, as without the archive nothing keeps others out" {
+    printf '%s\n' '#!/bin/sh' 'exec sleep 600' >"$root/stubs/rclone"
+    chmod +x "$root/stubs/rclone"
+    export claimFile=$root/claim
+    touch --date='4 seconds' "$claimFile"
+    local began=$SECONDS
+    sync_web
+    [ "$status" -eq 75 ]
+    [[ ${lines[-1]} == *"FAILED: copy to the web: the claim on W1 has run out"* ]]
+    ((SECONDS - began < 60))
+}
+
 @test "what differs isn't copied once more when the claim has run out meanwhile" {
     export claimFile=$root/claim
     touch --date='1 hour' "$claimFile"

@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.fault_proxy import fault_proxy
-from tests.support.pipeline import Bagger, Installation, is_archived, tree
+from tests.support.pipeline import Bagger, Installation, is_archived, message, record, tree
 
+from glacier_sync import pipeline
+from glacier_sync.ledger import Ledger, Run
 from glacier_sync.pipeline import Done, RetryLater, sync, work_sync
 
 pytestmark = [pytest.mark.needs("rsync"), pytest.mark.needs("rclone")]
 
 RID = "W1TEST01"
+ONE = Run.of_dag_run("dag", "one")
+TWO = Run.of_dag_run("dag", "two")
 
 
 def test_images_go_to_the_web(place: Installation, bag: Bagger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +101,53 @@ def test_a_first_copy_that_was_stopped_is_gone_on_with(place: Installation, bag:
     assert 0 < len(on_web(place)) < len(images)
     assert isinstance(sync.sync(place.context(web_parent=web), number), Done)
     assert on_web(place) == images.keys()
+
+
+WAITING_RCLONE = """#!/usr/bin/env bash
+PATH=${PATH#*:}
+[[ $1 == copy ]] || exec rclone "$@"
+touch %(home)s/begun
+until [[ -e %(home)s/go ]]; do sleep 0.1; done
+exec rclone "$@"
+"""
+
+
+def test_a_run_that_loses_its_claim_writes_over_no_newer_images(place: Installation, bag: Bagger) -> None:
+    """Where nothing goes to the archive, whose lock would keep the others away; its own process was stopped."""
+    place.say({"sync": {"archive": False}})
+    commands = place.home / "bin"
+    shutil.copytree(place.settings.bin_dir, commands)
+    (commands / "rclone").write_text(WAITING_RCLONE % {"home": place.home})
+    (commands / "rclone").chmod(0o755)
+    older, newer = bag(RID), bag(RID, change=change_image)
+    web = f"s3://{place.site.bucket}/web"
+    lease = timedelta(seconds=3)
+    with Ledger(place.settings.ledger_url.get_secret_value(), lease=lease) as ledger, ThreadPoolExecutor() as pool:
+        short = replace(place, ledger=ledger)
+        number = short.debagged(older, ONE)
+        planned = sync.plan(short.context(ONE, bin_dir=commands, web_parent=web, lease_minutes=0.05), number)
+        assert isinstance(planned, Done)
+        running = pool.submit(work_sync.run_script, planned.facts["script"])
+        while not (place.home / "begun").exists():
+            time.sleep(0.05)
+        time.sleep(lease.total_seconds() + 0.1)
+        place.site.put(newer.key, newer.zip_path.read_bytes())
+        sooner: dict[str, Any] = {"expiry": "2026-03-05T00:00:00.000Z", "eventTime": "2026-03-03T08:00:00.000Z"}
+        place.site.send(message(record(place.site, newer.key, **sooner)))
+        claims, _ = pipeline.get_restored_object_messages(short.context(TWO, max_objects_per_run=1))
+        (later,) = [claim["object"] for claim in claims]
+        for stage in (pipeline.download_from_messages, pipeline.debag_downloads, sync.sync):
+            assert isinstance(stage(short.context(TWO, web_parent=web), later), Done)
+        (place.home / "go").touch()
+        assert json.loads(running.result())["statuses"] == [75]
+    (image,) = (key for key in on_web(place) if key.endswith(".tif"))
+    found = place.site.client.s3.get_object(Bucket=place.site.bucket, Key=f"web/{RID}/images/{image}")["Body"].read()
+    assert found == (newer.works[0] / "images" / image).read_bytes()
+
+
+def change_image(work: Path) -> None:
+    page = next(work.rglob("*.tif"))
+    page.write_bytes(page.read_bytes() + b"\0")
 
 
 def on_web(place: Installation) -> set[str]:
