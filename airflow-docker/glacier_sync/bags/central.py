@@ -87,6 +87,7 @@ class Directory:
         self._blocks: dict[int, bytes] = {}
         self._held: list[Record] | None = [] if self.end.stop - self.end.start <= _LARGEST_HELD else None
         self._fields_held = 0
+        self._in_order = True
 
     def __len__(self) -> int:
         return len(self._places)
@@ -145,6 +146,11 @@ class Directory:
             for record in map(self._held.__getitem__, numbers):
                 yield record.name, record.size
             return
+        if not self._in_order:
+            # Blocks would be read for one record each.
+            for found in map(self._record, numbers):
+                yield name_of(found), size_of(found, self.end.shift)
+            return
         held, begin, whole = b"", 0, 0
         for number in numbers:
             place = self._places[number]
@@ -161,6 +167,7 @@ class Directory:
         headers = self._headers
         if all(one <= other for one, other in pairwise(headers)):
             return None
+        self._in_order = False
         order = array("q", sorted(range(len(headers)), key=headers.__getitem__))
         self._headers = array("q", map(headers.__getitem__, order))
         self._places = array("q", map(self._places.__getitem__, order))

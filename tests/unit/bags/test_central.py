@@ -55,3 +55,22 @@ def test_a_large_directory_is_not_held(name: str, tmp_path: Path) -> None:
         finally:
             tracemalloc.stop()
     assert held < 4 << 20
+
+
+def test_records_that_stand_in_another_order_than_their_entries_are_read_a_few_times(tmp_path: Path) -> None:
+    count = 5_000
+    entries = [ZipEntry(b"%04d" % number * 1_000, offset=count - number) for number in range(count)]
+    path = write_zip(tmp_path / "a.zip", entries)
+    lengths: list[int] = []
+    with path.open("rb") as file:
+
+        def read(length: int, offset: int) -> bytes:
+            lengths.append(length)
+            return os.pread(file.fileno(), length, offset)
+
+        directory = Directory(path, read, path.stat().st_size)
+        names = [record.name for record in directory.walk()]
+        directory.sort()
+        walked = sum(lengths)
+        assert [name for name, _ in directory.names(range(count))] == names[::-1]
+    assert sum(lengths) < 3 * walked
