@@ -37,6 +37,8 @@ EXPIRY = "2026-03-09T00:00:00.000Z"
 
 ACCOUNT = "123456789012"
 
+INNERMOST = "sources/" + 1000 * "d/" + "innermost.txt"
+
 _names = itertools.count(1)
 
 
@@ -252,6 +254,15 @@ class Vanishing(Event):
     def wait(self, timeout: float | None = None) -> bool:
         super().wait(timeout)
         raise ConnectionAbortedError("the sender was killed")
+
+
+def nest(work: Path) -> None:
+    """Give a work a thousand folders one in the other, with a file in the innermost."""
+    folder = work
+    for name in INNERMOST.split("/")[:-1]:
+        folder /= name
+        folder.mkdir()
+    (work / INNERMOST).write_text("here", encoding="ascii")
 
 
 def change_page(folder: Path) -> None:

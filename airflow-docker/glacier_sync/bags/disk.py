@@ -38,11 +38,13 @@ def make_folders(root: Path, folders: Iterable[str]) -> list[Defect]:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it, links not followed. Raises OSError.
+    """Remove a folder with all that is in it, links not followed. Raises OSError, also if it is a link itself.
 
     ``shutil.rmtree`` takes a call and an open file for each folder that lies in another, and
     fails where a thousand do.
     """
+    if folder.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, "is a link", str(folder))
     pending = [os.fspath(folder)]
     while pending:
         below = _emptied(pending[-1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from glacier_sync import bags
+from glacier_sync.bags.disk import remove_tree
 from glacier_sync.errors import ConfigurationError, TransientError, one_line
 from glacier_sync.progress import Progress
 from glacier_sync.settings import Settings
@@ -98,7 +98,7 @@ def discard_half_copy(place: Path) -> None:
     if not partial.is_dir() or (os.path.lexists(place) and update_was_stopped(place)):
         return
     with _writing(partial):
-        shutil.rmtree(partial)
+        remove_tree(partial)
 
 
 def lines(differences: bags.Differences) -> list[str]:

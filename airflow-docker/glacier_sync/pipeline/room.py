@@ -95,12 +95,16 @@ def _bytes_here(context: Context, item: LedgerObject) -> int:
 
 
 def _occupied(folder: Path) -> int:
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            # What is in work may vanish while it is counted.
-            with suppress(FileNotFoundError):
-                total += Path(parent, name).lstat().st_blocks * 512
+    total, pending = 0, [os.fspath(folder)]
+    while pending:
+        # What is in work may vanish while it is counted; for what can't be seen the more room is asked.
+        with suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    with suppress(FileNotFoundError):
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
     return total
 
 

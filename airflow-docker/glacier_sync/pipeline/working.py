@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from glacier_sync.bags.disk import remove_tree
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import WORKABLE, Ledger, LedgerObject, Run, UnknownObjectError, Way
 from glacier_sync.settings import Settings
@@ -133,7 +133,7 @@ def _remove(folder: Path) -> None:
     while folder.exists():
         # Another run may be sweeping the same folder.
         with suppress(FileNotFoundError):
-            shutil.rmtree(folder)
+            remove_tree(folder)
 
 
 def _attempts_here(settings: Settings, ledger: Ledger) -> Iterator[tuple[LedgerObject, int]]:

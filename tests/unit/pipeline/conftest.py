@@ -7,8 +7,9 @@ import pytest
 from tests.support import aws as support
 from tests.support.aws import Site
 from tests.support.descriptions import remember_descriptions
-from tests.support.pipeline import Bagger, Installation, installation
+from tests.support.pipeline import Bag, Bagger, Installation, installation, nest
 
+from glacier_sync.bags.disk import remove_tree
 from glacier_sync.ledger import Ledger
 
 emulator = support.emulator
@@ -46,3 +47,12 @@ def _descriptions_are_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         remember_descriptions(patch)
         yield
+
+
+@pytest.fixture
+def deep_bag(place: Installation, bag: Bagger) -> Iterator[Bag]:
+    """A bag with a thousand folders one in the other, which pytest itself couldn't remove afterwards."""
+    made = bag("W1TEST01", change=nest)
+    yield made
+    for folder in (made.works[0], place.settings.data_dir, place.archived("W1TEST01").parents[1]):
+        remove_tree(folder)

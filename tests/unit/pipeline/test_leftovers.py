@@ -7,7 +7,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.support.pipeline import STAMP, Bag, Bagger, Installation, change_page, is_archived, message, record, tree
+from tests.support.pipeline import (
+    INNERMOST,
+    STAMP,
+    Bag,
+    Bagger,
+    Installation,
+    change_page,
+    is_archived,
+    message,
+    record,
+    tree,
+)
 
 from glacier_sync import bags, pipeline
 from glacier_sync.errors import PermanentError
@@ -107,6 +118,15 @@ def test_a_copy_that_can_no_longer_be_compared_loses_its_name(place: Installatio
     place.run()
     assert (names(place), place.working_data()) == ([ASIDE], [])
     assert "it can't be compared, as its bag's manifests are gone" in remarks(place, number)[0]
+
+
+def test_a_half_copy_of_a_thousand_folders_one_in_the_other_goes_too(place: Installation, deep_bag: Bag) -> None:
+    killed_at(place, deep_bag, "cp")
+    (half,) = place.archived(RID).parent.glob("*.partial")
+    assert (half / INNERMOST).is_file()
+    forget(place)
+    place.run()
+    assert (names(place), place.working_data()) == ([], [])
 
 
 def test_what_fails_for_good_after_a_kill_leaves_nothing_either(place: Installation, bag: Bagger) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.support.pipeline import Bagger, Installation, is_archived
+from tests.support.pipeline import INNERMOST, Bag, Bagger, Installation, is_archived
 
 from glacier_sync.errors import PermanentError
 from glacier_sync.ledger import LedgerObject, Run
@@ -24,7 +23,7 @@ from glacier_sync.pipeline import (
 )
 from glacier_sync.pipeline.stage import Stage, run_stage
 
-REMOVE = shutil.rmtree
+REMOVE = os.rmdir
 ONE = Run.of_dag_run("dag", "one")
 TWO = Run.of_dag_run("dag", "two")
 
@@ -34,13 +33,13 @@ def undeletable(place: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """Objects' folders can't be removed, until that is undone: as if they were immutable, or another user's."""
     refused = {place.settings.download_dir, place.settings.work_dir}
 
-    def refuse(path: Path, *arguments: Any, **options: Any) -> None:
+    def refuse(path: str) -> None:
         if Path(path).parent in refused:
-            raise PermissionError(1, "Operation not permitted", str(path))
-        REMOVE(path, *arguments, **options)
+            raise PermissionError(1, "Operation not permitted", path)
+        REMOVE(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", refuse)
+        patch.setattr(os, "rmdir", refuse)
         yield patch
 
 
@@ -109,21 +108,29 @@ def test_a_slow_removal_takes_nothing_of_the_next_attempt(
     made = bag("W1TEST01")
     number = place.debagged(made, ONE)
 
-    def retried_first(path: Path, *arguments: Any, **options: Any) -> None:
-        monkeypatch.setattr(shutil, "rmtree", REMOVE)
+    def retried_first(path: str) -> None:
+        monkeypatch.setattr(os, "rmdir", REMOVE)
         place.ledger.retry([number], Run.by_hand())
         get_restored_object_messages(place.context(TWO))
         for stage in (download_from_messages, debag_downloads):
             assert isinstance(stage(place.context(TWO), number), Done)
-        REMOVE(path, *arguments, **options)
+        REMOVE(path)
 
     def fail(_context: Context, _item: LedgerObject) -> Done:
-        monkeypatch.setattr(shutil, "rmtree", retried_first)
+        monkeypatch.setattr(os, "rmdir", retried_first)
         raise PermanentError("the disk is sick")
 
     assert isinstance(run_stage(place.context(ONE), Stage("try_out", fail), number), Failed)
     assert isinstance(sync.sync(place.context(TWO), number), Done)
     assert is_archived(place, made.works[0])
+    assert place.working_data() == []
+
+
+def test_a_thousand_folders_one_in_the_other_are_removed_too(place: Installation, deep_bag: Bag) -> None:
+    place.restored(deep_bag)
+    tally = place.run()
+    assert ([type(outcome) for outcome in tally.outcomes.values()], tally.problems) == ([Done], [])
+    assert (place.archived("W1TEST01") / INNERMOST).is_file()
     assert place.working_data() == []
 
 
