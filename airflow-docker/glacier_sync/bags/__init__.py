@@ -6,6 +6,7 @@ No AWS, no Airflow, no ledger. Every byte of a bag is read once.
 from glacier_sync.bags.bag_warnings import (
     WARNINGS,
     BagWarning,
+    MarkedNames,
     MissingTagFile,
     OtherEncoding,
     OtherUnicodeForm,
@@ -72,6 +73,7 @@ __all__ = [
     "InvalidDeclaration",
     "InvalidTagFile",
     "MadeBag",
+    "MarkedNames",
     "MissingElement",
     "MissingFile",
     "MissingTagFile",

@@ -44,6 +44,10 @@ class OtherUnicodeForm(BagWarning):
     """A file that a manifest lists by another Unicode form of its name (RFC 8493 §6.1.1.3)."""
 
 
+class MarkedNames(BagWarning):
+    """A manifest with the marks of a checksum program before its names: ``*`` or ``./`` (RFC 8493 §6.1.3)."""
+
+
 class OtherEncoding(BagWarning):
     """A name that a manifest encodes otherwise than its version of BagIt does (RFC 8493 §2.1.3)."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from glacier_sync.bags.bag_warnings import (
+    MarkedNames,
     MissingTagFile,
     OtherEncoding,
     OtherUnicodeForm,
@@ -204,11 +205,16 @@ class _Inspector:
         raw = declaration.version >= (1, 0) and has_raw_percents(self._lines(name, mute=True))
         reads = count()
 
+        def warn(line: int) -> None:
+            what = f"has '*' or './' before names, in line {line} first"
+            self._warnings.append(MarkedNames(self._path(name), what, "names alone"))
+
         def read() -> Iterator[Listed]:
             # What is wrong with a line is told when it is read first.
             mute = next(reads) > 0
-            blocks = self._lines(name, mute=mute)
-            return parse_manifest(manifest, blocks, declaration, self._teller(name, mute=mute), raw_percent=raw)
+            blocks, tell = self._lines(name, mute=mute), self._teller(name, mute=mute)
+            mark = None if mute else warn
+            return parse_manifest(manifest, blocks, declaration, tell, raw_percent=raw, tell_mark=mark)
 
         for found in match(read, self._bag.files, column):
             self._tell_found(manifest, found)

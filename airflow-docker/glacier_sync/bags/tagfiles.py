@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ _DECLARATION_LINES = (
     (re.compile(r"Tag-File-Character-Encoding: (\S+)"), "Tag-File-Character-Encoding: ENCODING"),
 )
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-_MANIFEST_LINE = re.compile(r"([0-9A-Fa-f]+)[ \t]+\*?(.+)", re.DOTALL)
+_MANIFEST_LINE = re.compile(r"([0-9A-Fa-f]+)[ \t]+(\*?)(.+)", re.DOTALL)
 _FETCH_LINE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:[!-~]+)[ \t]+([0-9]{1,20}|-)[ \t]+(.+)", re.DOTALL)
 _LONGEST_VALUE = 1 << 12
 _QUOTED_LENGTH = 200
@@ -136,11 +136,18 @@ def has_raw_percents(blocks: Iterable[Sequence[str]]) -> bool:
 
 
 def parse_manifest(
-    manifest: Manifest, blocks: Iterable[Sequence[str]], declaration: Declaration, tell: Tell, *, raw_percent: bool
+    manifest: Manifest,
+    blocks: Iterable[Sequence[str]],
+    declaration: Declaration,
+    tell: Tell,
+    *,
+    raw_percent: bool,
+    tell_mark: Callable[[int], None] | None = None,
 ) -> Iterator[Listed]:
     """Yield the lines of a payload or tag manifest that make sense (RFC 8493 §2.1.3, §2.2.1).
 
-    The mark of md5sum's binary mode (§6.1.3) and blank lines are passed over.
+    Blank lines are passed over, and so are an asterisk, md5sum's mark of its binary mode
+    (§6.1.3), and ``./`` before a name; ``tell_mark`` is called with the first line that has one.
     """
     digits = HEX_DIGITS.get(manifest.algorithm)
     for number, line in _numbered(blocks):
@@ -148,7 +155,10 @@ def parse_manifest(
         if match is None:
             tell(f"is {_quoted(line)}", "a checksum and a name", number)
             continue
-        checksum, listed = match.groups()
+        checksum, mark, listed = match.groups()
+        if tell_mark and (mark or listed.startswith("./")):
+            tell_mark(number)
+            tell_mark = None
         names = readings(listed, version=declaration.version, raw_percent=raw_percent)
         problem = _listing_problem(names[0], declaration, of_tags=manifest.of_tags)
         if digits is not None and len(checksum) != digits:

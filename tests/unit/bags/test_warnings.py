@@ -27,6 +27,13 @@ def renamed() -> BagBuilder:
     return bag
 
 
+def marked(before: bytes, after: bytes) -> BagBuilder:
+    """A bag whose manifest was written by a checksum program."""
+    bag = BagBuilder(payload={PAGE: b"x", f"{PAGE}2": b"y"})
+    bag.tags[SHA] = bag.files()[SHA].replace(before, after)
+    return bag
+
+
 def raw_percent() -> BagBuilder:
     """A bag whose manifest has a name with ``%25`` as it is."""
     bag = BagBuilder(payload={"W1/images/a%25.jpg": b"x"})
@@ -110,6 +117,14 @@ WARNED: Mapping[str, tuple[BagBuilder, list[str]]] = {
             "another Unicode form of its name: expected its name byte for byte"
         ],
     ),
+    "MarkedNames: binary mode": (
+        marked(b"  ", b" *"),
+        [f"{SHA}: has '*' or './' before names, in line 1 first: expected names alone"],
+    ),
+    "MarkedNames: folder": (
+        marked(b"  data", b"  ./data"),
+        [f"{SHA}: has '*' or './' before names, in line 1 first: expected names alone"],
+    ),
     "OtherEncoding": (
         raw_percent(),
         [
@@ -183,7 +198,7 @@ def test_a_good_bag_has_no_warnings(write: Write, tmp_path: Path) -> None:
 
 def test_a_kind_that_doesnt_exist_is_wrong_use(tmp_path: Path) -> None:
     path = BagBuilder().zip(tmp_path)
-    with pytest.raises(ConfigurationError, match=r"Weak is no kind of warning: expected some of MissingTagFile, "):
+    with pytest.raises(ConfigurationError, match=r"Weak is no kind of warning: expected some of MarkedNames, "):
         bags.verify(path, workers=1, warnings_as_errors=["WeakAlgorithm", "Weak"])
     with pytest.raises(ConfigurationError, match="Weak is no kind of warning"):
         bags.unbag(path, tmp_path / "to", workers=1, warnings_as_errors=["Weak"])
