@@ -123,7 +123,8 @@ def _opened(part: Path) -> IO[bytes]:
     try:
         fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        # What a link, a folder and a socket answer.
+        if error.errno not in {errno.ELOOP, errno.EISDIR, errno.ENXIO}:
             raise
     else:
         if stat.S_ISREG(os.fstat(fd).st_mode):

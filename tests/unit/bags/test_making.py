@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import zipfile
@@ -224,17 +225,19 @@ def test_a_zip_is_complete_or_absent_after_a_kill(tmp_path: Path, call: str) -> 
     assert sorted(item.name for item in tmp_path.iterdir()) == ["W1", "W1.bag.zip"]
 
 
-@pytest.mark.parametrize("kind", ["link", "link to nothing", "pipe", "folder"])
+@pytest.mark.parametrize("kind", ["link", "link to nothing", "pipe", "folder", "socket"])
 def test_the_zip_grows_in_a_file_only(tmp_path: Path, kind: str) -> None:
     work, victim, part = make_work(tmp_path, "W1"), tmp_path / "victim", tmp_path / "W1.bag.zip.part"
     victim.write_text("victim")
     if kind == "pipe":
         os.mkfifo(part)
+    elif kind == "socket":
+        os.mknod(part, stat.S_IFSOCK | 0o600)
     elif kind == "folder":
         part.mkdir()
     else:
         part.symlink_to(victim if kind == "link" else tmp_path / "nothing")
-    with pytest.raises((bags.PathError, bags.WriteError), match=r"W1\.bag\.zip\.part (is no file|can't be written to)"):
+    with pytest.raises(bags.PathError, match=r"W1\.bag\.zip\.part is no file"):
         bags.make_bag_zip([work], tmp_path / "W1.bag.zip")
     assert victim.read_text() == "victim"
     assert {item.name for item in tmp_path.iterdir()} == {"W1", "victim", part.name}
