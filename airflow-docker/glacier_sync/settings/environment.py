@@ -96,7 +96,7 @@ class Settings(BaseSettings):
 
     max_objects_per_run: int = Field(10, ge=1)
     sqs_wait_seconds: int = Field(20, ge=0, le=20)
-    workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 8), ge=1, le=64)
+    workers: int = Field(default_factory=lambda: min(os.cpu_count() or 1, 4), ge=1, le=64)
     max_downloads: int = Field(2, ge=1)
     max_unbaggings: int = Field(1, ge=1)
     max_syncs: int = Field(1, ge=1)
