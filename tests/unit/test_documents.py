@@ -174,7 +174,7 @@ def defaults(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         name: value.replace(f"{PROJECT}/", "").replace("/state", "<state>", 1) if "/" in value else value
         for name, value in worded.items()
     }
-    return {**found, "HOME": "~/.local/state/glacier-sync", "WORKERS": "number of cores, at most 8"}
+    return {**found, "HOME": "~/.local/state/glacier-sync", "WORKERS": "number of cores, at most 4"}
 
 
 def test_every_setting_is_documented_with_its_default(defaults: dict[str, str]) -> None:
