@@ -24,7 +24,7 @@ def test_lower_rooms_know_nothing_of_higher_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rooms", "allowed"),
     [
-        ("errors works events settings progress hashing bags sync audit", set()),
+        ("errors works events settings progress removal hashing bags sync audit", set()),
         ("ledger", {"sqlalchemy"}),
     ],
 )

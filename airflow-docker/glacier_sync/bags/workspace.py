@@ -17,10 +17,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from glacier_sync.bags.disk import remove_tree, rename_to_new, sync_filesystem, sync_folder
+from glacier_sync.bags.disk import rename_to_new, sync_filesystem, sync_folder
 from glacier_sync.bags.errors import BusyError, PathError, WorkExistsError, writing
 from glacier_sync.bags.interrupts import closed_whole, interrupts_held_back
 from glacier_sync.bags.names import shown
+from glacier_sync.removal import remove_tree
 
 _LOCK_ATTEMPTS = 20
 _ATTEMPT_SECONDS = 0.05

@@ -12,9 +12,9 @@ from itertools import chain, count
 from pathlib import Path
 
 from glacier_sync import bags
-from glacier_sync.bags.disk import remove_tree
 from glacier_sync.errors import ConfigurationError, TransientError, one_line
 from glacier_sync.progress import Progress
+from glacier_sync.removal import remove_tree
 from glacier_sync.settings import Settings
 from glacier_sync.works import archive_path
 

@@ -16,9 +16,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from glacier_sync.bags.disk import remove_tree
 from glacier_sync.errors import ConfigurationError
 from glacier_sync.ledger import WORKABLE, Ledger, LedgerObject, Run, UnknownObjectError, Way
+from glacier_sync.removal import remove_tree
 from glacier_sync.settings import Settings
 from glacier_sync.works import rid_of
 

@@ -9,8 +9,8 @@ from tests.support.aws import Site
 from tests.support.descriptions import remember_descriptions
 from tests.support.pipeline import Bag, Bagger, Installation, installation, nest
 
-from glacier_sync.bags.disk import remove_tree
 from glacier_sync.ledger import Ledger
+from glacier_sync.removal import remove_tree
 
 emulator = support.emulator
 emulator_client = support.emulator_client
