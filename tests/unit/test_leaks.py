@@ -39,7 +39,7 @@ case "$*" in
 esac
 """
 FILES = (
-    *(".env", "logs/dag_id=a/attempt=1.log", "processing/logs/sync.log", "data/work/1/claim"),
+    *(".env", "logs/dag_id=a/attempt=1.log", "processing/logs/sync.log", "data/download/1/part"),
     *("dags/a.py", "plugins/a.py", ".config/.new/intake.yml"),
 )
 DATABASES = ("airflow", "ledger")
